@@ -5,7 +5,8 @@ use std::ffi::CStr;
 
 use keyspace::migration::facts::{Facts, Reference, ReferenceDefault, Table};
 use keyspace::migration::member::Member;
-use keyspace::migration::{KeyOptions, Options, Scope, TimeSource, findings, properties};
+use keyspace::migration::old_id::IdKind;
+use keyspace::migration::{KeyOptions, Options, Scope, TimeSource, findings, numeric, properties};
 use keyspace::sql::{qualified, quoted};
 use keyspace::{Error, SqlState};
 use pgrx::datum::DatumWithOid;
@@ -128,7 +129,8 @@ pub(super) fn in_time<T>(read: impl FnOnce() -> Result<T, Failure>) -> Result<T,
     within(timeout, refusal, read)
 }
 
-/// The sequences behind keys that are not of the class of the node, each with its table.
+/// The sequences behind keys that are not of the class of the node, each with its table. Keys without a
+/// column, which are refused, have none.
 pub(super) fn strays(extension: Extension, keys: &[KeyOptions]) -> Result<Vec<(u32, String)>, Failure> {
     // Without a node, there is no class. To look at all sequences takes long.
     if known_class(extension)?.is_none() {
@@ -136,8 +138,7 @@ pub(super) fn strays(extension: Extension, keys: &[KeyOptions]) -> Result<Vec<(u
     }
     let query = "SELECT k.relation, pg_catalog.convert_to(s.sequence::text, 'SQL_ASCII') \
          FROM unnest($1::oid[], $2::smallint[]) AS k (relation, attribute) \
-         JOIN pg_attribute AS a ON a.attrelid = k.relation AND a.attnum = coalesce(k.attribute, ( \
-             SELECT i.indkey[0] FROM pg_index AS i WHERE i.indrelid = k.relation AND i.indisprimary)) \
+         JOIN pg_attribute AS a ON a.attrelid = k.relation AND a.attnum = k.attribute \
          JOIN pg_class AS c ON c.oid = k.relation JOIN pg_namespace AS n ON n.oid = c.relnamespace \
          JOIN SCHEMA.interleaved_sequences_status() AS s ON format('%I.%I.%I', n.nspname, c.relname, a.attname) = ANY (s.fed_columns) \
          WHERE NOT s.in_order";
@@ -210,8 +211,29 @@ pub(super) fn failed_times(keys: &[KeyOptions]) -> Vec<(u32, String)> {
 /// and tables without rows are left out.
 pub(super) fn key_ranges(facts: &Facts, options: &Options) -> Vec<(u32, i64, i64)> {
     let Ok(scope) = Scope::new(facts, options) else { return Vec::new() };
-    let columns = scope.keys.iter().map(|key| &key.column).filter(|column| column.old_id.is_integer());
+    let columns = scope
+        .keys
+        .iter()
+        .map(|key| &key.column)
+        .filter(|column| column.old_id.id_kind() == Some(IdKind::Integer));
     columns.filter_map(|column| key_range(column).map(|range| (column.key, range.0, range.1))).collect()
+}
+
+/// An id of each key of type `numeric` that has one which is not an integer of type `bigint`, with its
+/// table. Keys that the caller may not read are left out.
+pub(super) fn unfit_ids(facts: &Facts, options: &Options) -> Vec<(u32, String)> {
+    let Ok(scope) = Scope::new(facts, options) else { return Vec::new() };
+    let unfit = |key: &Member<'_>| {
+        let query = to_server(&numeric::unfit_id(key)?);
+        let id = read_as_owner(key, || {
+            Spi::connect(|client| -> SpiResult<Option<String>> {
+                let mut rows = client.select(query.as_c_str(), Some(1), &[])?;
+                rows.next().map_or(Ok(None), |row| row.get::<String>(1))
+            })
+        })?;
+        Some((key.table.oid, id))
+    };
+    scope.keys.iter().filter_map(|key| unfit(&key.column)).collect()
 }
 
 /// The defaults of references that are the id of a row, each with the other id of that row: the key
@@ -255,18 +277,23 @@ pub(super) fn defaults(facts: &Facts, options: &Options) -> Result<Vec<Reference
 
 /// Reads the key's index, not the whole table.
 fn key_range(key: &Member<'_>) -> Option<(i64, i64)> {
-    if !key.table.is_owner {
-        return None;
-    }
     let column = quoted(&key.old_id.name);
     let query = format!("SELECT min({column})::bigint, max({column})::bigint FROM ONLY {}", key.table_sql());
     let query = to_server(&query);
-    let read = || {
+    read_as_owner(key, || {
         Spi::connect(|client| -> SpiResult<Option<(i64, i64)>> {
             let row = client.select(query.as_c_str(), Some(1), &[])?.first();
             Ok(row.get::<i64>(1)?.zip(row.get::<i64>(2)?))
         })
-    };
+    })
+}
+
+/// Reads the table of a key as its owner; `None` if the caller does not have the owner's rights, or if the
+/// query fails.
+fn read_as_owner<T>(key: &Member<'_>, read: impl FnOnce() -> SpiResult<Option<T>>) -> Option<T> {
+    if !key.table.is_owner {
+        return None;
+    }
     // A policy of the table may hide rows from its owner, too.
     let owner = relation_owner(pg_sys::Oid::from(key.table.oid));
     unless_cancelled(attempt(|| with_own_settings(|| as_owner(owner, read))))?.ok()?

@@ -4,7 +4,7 @@ use keyspace::migration::facts::Reference;
 use keyspace::migration::member::Member;
 use keyspace::migration::scope::Key;
 use keyspace::migration::{Scope, plan};
-use keyspace::sql::qualified;
+use keyspace::sql::{in_message, qualified};
 use keyspace::{Error, SqlState};
 use pgrx::AnyArray;
 use pgrx::datum::Interval;
@@ -169,8 +169,11 @@ fn store_column(
     let table_oid = pg_sys::Oid::from(column.table);
     let other = state::other_migration(extension, migration, table_oid)?;
     if let Some(other) = other {
-        let message =
-            format!("table \"{table}\" is part of the key migration of table {}", relation_name(other));
+        let message = format!(
+            "table {} is part of the key migration of table {}",
+            in_message(table),
+            relation_name(other)
+        );
         return Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
             .detail("A table can be part of only one migration at a time.")
             .hint(

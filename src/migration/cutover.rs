@@ -4,9 +4,10 @@
 use keyspace::migration::list_of_objects;
 use keyspace::migration::step::{Lock, Statement};
 use keyspace::migration::{
-    Facts, Phase, Scope, clashes, cutover, cutover_view, findings, old_id_source, plan, trigger_functions,
+    Facts, Phase, Scope, clashes, cutover, cutover_view, findings, old_id_source, plan, rules,
+    trigger_functions,
 };
-use keyspace::sql::qualified;
+use keyspace::sql::{in_message, qualified};
 use keyspace::{Error, SqlState};
 use pgrx::prelude::*;
 
@@ -85,6 +86,9 @@ pub(super) fn check_start(
     {
         return Err(refusal.clone().into());
     }
+    if let Some(refusal) = rules::refusal(&scope) {
+        return Err(refusal.into());
+    }
     check_defaults(&scope, ignored)?;
     warn_of_statistics(&scope)?;
     for finding in trigger_functions::not_compiled_again(&scope).into_iter().filter(|_| !by_views) {
@@ -143,7 +147,7 @@ fn check_verified(migration: &Migration, scope: &Scope<'_>, ignored: Ignored) ->
     if step.is_statistics && left.all(|step| step.is_statistics) {
         let table = scope.facts.table(step.table);
         let name = table.map(|table| qualified(&table.schema, &table.name)).unwrap_or_default();
-        let message = format!("new columns of table \"{name}\" have no statistics");
+        let message = format!("new columns of table {} have no statistics", in_message(&name));
         return Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
             .detail("Without them the planner guesses, and queries by the new keys can be slow.")
             .hint(format!(
@@ -194,7 +198,7 @@ fn warn_of_statistics(scope: &Scope<'_>) -> Result<(), Error> {
     for step in plan.left(Phase::Validated).filter(|step| step.is_statistics) {
         let table = scope.facts.table(step.table);
         let name = table.map(|table| qualified(&table.schema, &table.name)).unwrap_or_default();
-        let message = format!("new columns of table \"{name}\" have no statistics");
+        let message = format!("new columns of table {} have no statistics", in_message(&name));
         let error =
             Error::new(SqlState::ObjectNotInPrerequisiteState, message).hint(format!("Run ANALYZE {name}."));
         report(error).report(PgLogLevel::WARNING);

@@ -110,6 +110,10 @@ columns AS (
         'declared_type', format_type(a.atttypid, a.atttypmod),
         -- A varchar(20) has the modifier 24.
         'length', CASE WHEN b.base = 'varchar'::regtype AND b.modifier >= 4 THEN b.modifier - 4 END,
+        -- A numeric(10, 2) has the modifier 10 * 65536 + 2 + 4; the scale has eleven bits and a sign.
+        'precision', CASE WHEN b.base = 'numeric'::regtype AND b.modifier >= 4 THEN (b.modifier - 4) >> 16 END,
+        'scale', CASE WHEN b.base = 'numeric'::regtype AND b.modifier >= 4 THEN (((b.modifier - 4) & 2047) # 1024) - 1024 ELSE 0 END,
+        'is_inherited', a.attinhcount > 0,
         'not_null', a.attnotnull,
         'foreign_keys', coalesce((SELECT f.foreign_keys FROM referred f WHERE f.relation = a.attrelid AND f.attribute = a.attnum), 0),
         -- The constraint has a name since PostgreSQL 18.
@@ -301,7 +305,8 @@ dependents AS (
                                      ORDER BY found.kind, found.name, found.attribute) AS list
     FROM (
         SELECT DISTINCT d.refobjid AS relation, d.refobjsubid AS attribute,
-               CASE WHEN v.oid IS NOT NULL THEN CASE v.relkind WHEN 'm' THEN 'materialized view' ELSE 'view' END
+               CASE WHEN own.oid IS NOT NULL OR v.relkind NOT IN ('v', 'm') THEN 'rule'
+                    WHEN v.oid IS NOT NULL THEN CASE v.relkind WHEN 'm' THEN 'materialized view' ELSE 'view' END
                     WHEN p.oid IS NOT NULL THEN 'policy'
                     WHEN f.oid IS NOT NULL THEN 'function'
                     WHEN x.oid IS NOT NULL THEN 'extended statistics'
@@ -310,12 +315,13 @@ dependents AS (
                     WHEN t.oid IS NOT NULL THEN 'trigger'
                     WHEN b.oid IS NOT NULL THEN 'publication'
                     ELSE 'object' END AS kind,
-               coalesce(v.oid::regclass::text, p.polname::text, f.oid::regprocedure::text, x.stxname::text, ga.attname::text,
+               coalesce(own.rulename::text, CASE WHEN v.relkind IN ('v', 'm') THEN v.oid::regclass::text ELSE w.rulename::text END, p.polname::text, f.oid::regprocedure::text, x.stxname::text, ga.attname::text,
                         n.conname::text, t.tgname::text, b.pubname::text, pg_describe_object(d.classid, d.objid, d.objsubid), '') AS name
         FROM relations r
         JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = r.relation AND d.refobjsubid > 0
         LEFT JOIN pg_rewrite w ON d.classid = 'pg_rewrite'::regclass AND w.oid = d.objid AND w.ev_class <> r.relation
         LEFT JOIN pg_class v ON v.oid = w.ev_class
+        LEFT JOIN pg_rewrite own ON d.classid = 'pg_rewrite'::regclass AND own.oid = d.objid AND own.ev_class = r.relation
         LEFT JOIN pg_policy p ON d.classid = 'pg_policy'::regclass AND p.oid = d.objid
         LEFT JOIN pg_proc f ON d.classid = 'pg_proc'::regclass AND f.oid = d.objid
         LEFT JOIN pg_statistic_ext x ON d.classid = 'pg_statistic_ext'::regclass AND x.oid = d.objid
@@ -328,7 +334,7 @@ dependents AS (
         -- A list of columns, or a row filter.
         LEFT JOIN pg_publication_rel l ON d.classid = 'pg_publication_rel'::regclass AND l.oid = d.objid
         LEFT JOIN pg_publication b ON b.oid = l.prpubid
-        WHERE v.oid IS NOT NULL OR b.oid IS NOT NULL OR p.oid IS NOT NULL OR f.oid IS NOT NULL OR x.oid IS NOT NULL OR ga.attrelid IS NOT NULL
+        WHERE v.oid IS NOT NULL OR own.oid IS NOT NULL OR b.oid IS NOT NULL OR p.oid IS NOT NULL OR f.oid IS NOT NULL OR x.oid IS NOT NULL OR ga.attrelid IS NOT NULL
            OR n.oid IS NOT NULL OR t.oid IS NOT NULL
            -- Whatever else prevents a column from being dropped, such as a property graph.
            OR (d.deptype = 'n' AND d.classid NOT IN ('pg_class'::regclass, 'pg_attrdef'::regclass, 'pg_constraint'::regclass,
@@ -389,6 +395,7 @@ tables AS (
             ) used (attribute)
             WHERE p.partrelid = c.oid), '[]'),
         'is_inherited', EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = c.oid OR h.inhparent = c.oid),
+        'has_children', EXISTS (SELECT FROM pg_inherits h WHERE h.inhparent = c.oid),
         'is_system', c.oid < 16384 OR EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass
                                                 AND d.objid = c.oid AND d.deptype = 'e'),
         'replica_identity', c.relreplident,
@@ -400,7 +407,7 @@ tables AS (
         'triggers', coalesce(triggers.list, '[]'),
         'checks', coalesce(checks.list, '[]'),
         'rules', coalesce((SELECT jsonb_agg(w.rulename ORDER BY w.rulename) FROM pg_rewrite w
-                           WHERE w.ev_class = c.oid AND w.rulename <> '_RETURN'), '[]'),
+                           WHERE w.ev_class = c.oid AND w.rulename <> '_RETURN' AND w.ev_type <> '4'), '[]'),
         'dependents', coalesce(dependents.list, '[]'),
         -- Not pg_publication_tables, which raises an error if a publication is dropped meanwhile.
         -- Since PostgreSQL 19, a publication of all tables can exclude tables.

@@ -14,6 +14,7 @@ use super::refers::Refers;
 use super::rights::{LookupColumns, check_may_look_up};
 use super::row_time::{RowTime, SaidBy};
 use super::tuple::{Column, Kind, Role, RowOf, Value};
+use super::violation;
 use crate::error::or_raise;
 
 /// A key column that a batch fills.
@@ -232,6 +233,9 @@ impl<'k> Filler<'k> {
             let old_id = self.refers.old_id(self.old_id.value(row, of))?;
             if !self.refers.is_of_type(RowOf::Tuple(row, of)) {
                 return None;
+            }
+            if !self.is_reference && self.old_id.is_unfit(old_id) {
+                violation::refuse_unfit_id((*row).t_tableOid, self.old_id, old_id);
             }
             match &mut self.source {
                 Source::Own { time } => Some(derivation.key(time.of(RowOf::Tuple(row, of)), old_id)),

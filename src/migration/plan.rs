@@ -55,6 +55,7 @@ pub(super) fn fresh(
         }
     }
     facts.key_ranges = catalog::key_ranges(&facts, &options);
+    facts.unfit_ids = catalog::unfit_ids(&facts, &options);
     facts.strays = catalog::strays(extension, &options.keys)?;
     surroundings::add(extension, &mut facts, &options)?;
     Ok((facts, options))

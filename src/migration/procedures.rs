@@ -339,7 +339,10 @@ impl Progress {
                 self.then_settle(done)
             }
             Task::RollBack if migration.options.cut_over => self.roll_back(&migration),
-            Task::RollBack => cutover::roll_back(&mut self.runner, &migration),
+            Task::RollBack => match settle::before_removal(&mut self.runner, &migration) {
+                Ok(false) => cutover::roll_back(&mut self.runner, &migration),
+                more => more,
+            },
             Task::Settle => settle::settle(&mut self.runner, &migration),
             // Compare in a separate transaction, so that its locks are released before exclusive
             // locks are acquired.

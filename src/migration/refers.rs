@@ -47,7 +47,9 @@ impl Values {
 /// A value of a condition, as a column of this kind has it; `None` if it cannot have it.
 fn value(text: &str, kind: Kind) -> Option<Value> {
     match kind {
-        Kind::Smallint | Kind::Integer | Kind::Bigint => canonical_number(text).map(Value::Number),
+        Kind::Smallint | Kind::Integer | Kind::Bigint | Kind::Numeric => {
+            canonical_number(text).map(Value::Number)
+        }
         Kind::Uuid => {
             let number = u128::from_str_radix(&text.replace('-', ""), 16).ok()?;
             Some(Value::Uuid(number.to_be_bytes()))

@@ -2,7 +2,7 @@
 
 use keyspace::migration::missed::Lacking;
 use keyspace::migration::old_id::OldId;
-use keyspace::sql::{literal, quoted};
+use keyspace::sql::{in_message, literal, quoted};
 use keyspace::{Error, SqlState};
 
 use super::backfill_page::Place;
@@ -25,7 +25,7 @@ pub(super) fn too_wide(
     let (rows, keys) = if count == 1 { ("row", "its key") } else { ("rows", "their keys") };
     let mut error = Error::new(
         SqlState::ProgramLimitExceeded,
-        format!("{count} {rows} of table \"{table}\" must become shorter to have {keys}"),
+        format!("{count} {rows} of table {} must become shorter to have {keys}", in_message(table)),
     );
     if let Some(((page, offset), old_id)) = example {
         let row = old_id.as_ref().map_or_else(
@@ -45,8 +45,10 @@ pub(super) fn too_wide(
 /// migration if triggers fire.
 pub(super) fn in_vain(table: &str, columns: &Columns, row: &Lacking, fired_for: Option<&str>) -> Error {
     let Columns { old_id, key } = columns;
-    let message =
-        format!("rows of table \"{table}\" have no key, although the backfill has returned to them");
+    let message = format!(
+        "rows of table {} have no key, although the backfill has returned to them",
+        in_message(table)
+    );
     let error = Error::new(SqlState::ObjectNotInPrerequisiteState, message).detail(format!(
         "For example the row with \"{old_id}\" = {}, at ctid ({},{}), lacks \"{key}\" each time.",
         shown(&row.old_id),

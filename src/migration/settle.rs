@@ -73,6 +73,19 @@ pub(super) fn without_roll_back(runner: &mut Runner, migration: &Migration) -> R
     next(runner, migration, left::without_roll_back)
 }
 
+/// Does the next step before a migration is removed. Whether there may be more. A migration whose columns
+/// have been dropped can still be removed.
+///
+/// # Errors
+/// Those of the statements.
+pub(super) fn before_removal(runner: &mut Runner, migration: &Migration) -> Result<bool, Failure> {
+    let facts = migration.facts(runner.extension)?;
+    if Scope::new(&facts, &migration.options).is_err() {
+        return Ok(false);
+    }
+    next(runner, migration, left::before_removal)
+}
+
 fn next(
     runner: &mut Runner,
     migration: &Migration,

@@ -74,7 +74,8 @@ sequences AS (
                 ELSE trunc((q.seqmax - greatest(q.seqmin, type.least)::numeric) / -q.seqincrement::numeric) END AS possible
     FROM feeding f JOIN pg_sequence q ON q.seqrelid = f.sequence JOIN pg_class c ON c.oid = f.sequence JOIN pg_namespace n ON n.oid = c.relnamespace
     JOIN (VALUES ('smallint'::regtype::oid, -32768::bigint, 32767::bigint), ('integer'::regtype::oid, -2147483648, 2147483647),
-                 ('bigint'::regtype::oid, -9223372036854775808, 9223372036854775807)) AS type (oid, least, greatest) ON type.oid = f.base
+                 ('bigint'::regtype::oid, -9223372036854775808, 9223372036854775807),
+                 ('numeric'::regtype::oid, -9223372036854775808, 9223372036854775807)) AS type (oid, least, greatest) ON type.oid = f.base
     CROSS JOIN LATERAL (SELECT coalesce(CASE WHEN has_sequence_privilege(f.sequence, 'SELECT, USAGE') THEN pg_sequence_last_value(f.sequence) END,
                                         q.seqstart::numeric - q.seqincrement) AS last OFFSET 0) AS at
     WHERE NOT q.seqcycle

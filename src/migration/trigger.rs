@@ -375,6 +375,7 @@ impl Row {
 /// and the source of the time.
 ///
 /// # Errors
+/// 22003 for an id of type `numeric` that is not an integer of type `bigint`;
 /// 23514 for an UPDATE of a key before the cut-over, or of an old id after one at which the primary key
 /// has moved; 55000 for a trigger of another table.
 #[pg_guard]
@@ -386,6 +387,11 @@ pub unsafe extern "C-unwind" fn key_migration_key(fcinfo: pg_sys::FunctionCallIn
         let context = trigger_data(fcinfo);
         let row = Row::of(context);
         let Some(bound) = bound(fcinfo, context, Place::Root) else { return row.new.into() };
+        if let Some(old_id) = row.new_value(bound.old_id)
+            && bound.old_id.is_unfit(old_id)
+        {
+            violation::refuse_unfit_id(row.relation, bound.old_id, old_id);
+        }
         let (old, new) = (row.old_value(bound.key), row.new_value(bound.key));
         // Once the primary key has moved, no foreign key keeps rows together with an old id that changes.
         if row.old.is_some()

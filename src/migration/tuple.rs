@@ -4,10 +4,12 @@ use std::ffi::{CStr, c_int};
 
 use keyspace::migration::condition::{canonical_number, types};
 use keyspace::migration::member::Member;
+use keyspace::migration::numeric;
 use keyspace::migration::old_id::{IdKind, OldId};
 use keyspace::sequences::NumberType;
 use keyspace::{Error, SqlState};
 use pgrx::pg_sys;
+use pgrx::varlena::varlena_to_byte_slice;
 
 use super::old_id::Text;
 use crate::encoding::from_server;
@@ -21,6 +23,13 @@ unsafe extern "C-unwind" {
     /// and [`Column::of`] accepts no such type. So it needs no guard, which would cost more than
     /// the call itself.
     fn nocachegetattr(row: pg_sys::HeapTuple, number: c_int, of: pg_sys::TupleDesc) -> pg_sys::Datum;
+    /// From utils/adt/numeric.c: converts a `bigint` to a `numeric`.
+    fn int8_numeric(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum;
+    /// From the same file: a `numeric` with the scale of a modifier.
+    #[link_name = "numeric"]
+    fn numeric_of_modifier(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum;
+    /// From the same file: the text of a `numeric`.
+    fn numeric_out(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum;
 }
 
 /// The bytes before the characters of a text, which the modifier of its type counts, too.
@@ -32,6 +41,8 @@ pub(super) enum Kind {
     Smallint,
     Integer,
     Bigint,
+    /// Old ids that are integers, of type `numeric`. Any other number is a value that no key has.
+    Numeric,
     /// `timestamptz`, as microseconds.
     Time,
     /// `timestamp`, as microseconds.
@@ -112,6 +123,7 @@ impl Kind {
             Self::Smallint => pg_sys::F_INT2EQ.into(),
             Self::Integer | Self::Date => pg_sys::F_INT4EQ.into(),
             Self::Bigint | Self::Time | Self::LocalTime => pg_sys::F_INT8EQ.into(),
+            Self::Numeric => pg_sys::F_NUMERIC_EQ.into(),
             Self::Uuid | Self::Key => pg_sys::F_UUID_EQ.into(),
             Self::Text | Self::Digits | Self::Character => pg_sys::F_TEXTEQ.into(),
         }
@@ -120,7 +132,9 @@ impl Kind {
     /// The kind of old ids; `None` for times and keys.
     pub(super) const fn id_kind(self) -> Option<IdKind> {
         match self {
-            Self::Smallint | Self::Integer | Self::Bigint | Self::Digits => Some(IdKind::Integer),
+            Self::Smallint | Self::Integer | Self::Bigint | Self::Numeric | Self::Digits => {
+                Some(IdKind::Integer)
+            }
             Self::Uuid => Some(IdKind::Uuid),
             Self::Text => Some(IdKind::Text),
             Self::Time | Self::LocalTime | Self::Date | Self::Character | Self::Key => None,
@@ -134,6 +148,7 @@ impl Kind {
             (Self::Smallint, Value::Number(number)) => i16::try_from(number).ok().map(Into::into),
             (Self::Integer | Self::Date, Value::Number(number)) => i32::try_from(number).ok().map(Into::into),
             (Self::Bigint | Self::Time | Self::LocalTime, Value::Number(number)) => Some(number.into()),
+            (Self::Numeric, Value::Number(number)) => Some(numeric_datum(number)),
             (Self::Uuid, Value::Uuid(bytes)) | (Self::Key, Value::Key(bytes)) => Some(datum_of(bytes)),
             (Self::Text | Self::Digits, Value::Text(text)) => Some(text.datum()),
             (Self::Digits, Value::Number(number)) => {
@@ -150,6 +165,8 @@ impl Kind {
             Self::Smallint => Value::Number(i64::from(datum.value() as i16)),
             Self::Integer | Self::Date => Value::Number(i64::from(datum.value() as i32)),
             Self::Bigint | Self::Time | Self::LocalTime => Value::Number(datum.value() as i64),
+            // SAFETY: see above.
+            Self::Numeric => unsafe { integer_or_text(datum) },
             // SAFETY: as below.
             Self::Uuid => Value::Uuid(unsafe { datum.cast_mut_ptr::<[u8; 16]>().read_unaligned() }),
             // SAFETY: see above.
@@ -170,6 +187,28 @@ pub(super) fn number_or_text(text: Text) -> Value {
     number.map_or(Value::Text(text), Value::Number)
 }
 
+/// The integer that a `numeric` is, or the text of any other number.
+///
+/// # Safety
+/// The datum must be a `numeric`.
+unsafe fn integer_or_text(datum: pg_sys::Datum) -> Value {
+    // SAFETY: see above; the number is detoasted before it is read, and its text ends with a zero byte.
+    unsafe {
+        let bytes = varlena_to_byte_slice(pg_sys::pg_detoast_datum_packed(datum.cast_mut_ptr()));
+        if let Some(number) = numeric::integer(bytes) {
+            return Value::Number(number);
+        }
+        let text = pg_sys::DirectFunctionCall1Coll(Some(numeric_out), pg_sys::InvalidOid, datum);
+        Value::Text(Text::copied(CStr::from_ptr(text.cast_mut_ptr()).to_bytes()))
+    }
+}
+
+/// An integer as a `numeric` in the current memory context.
+fn numeric_datum(number: i64) -> pg_sys::Datum {
+    // SAFETY: the argument is a bigint.
+    unsafe { pg_sys::DirectFunctionCall1Coll(Some(int8_numeric), pg_sys::InvalidOid, number.into()) }
+}
+
 /// A column and its kind.
 #[derive(Clone, Copy)]
 pub(super) struct Column {
@@ -181,13 +220,15 @@ pub(super) struct Column {
     pub(super) has_domain: bool,
     /// The number of characters that a text can have, if that is limited.
     length: Option<i32>,
+    /// The modifier of a `numeric` with a precision and a scale.
+    modifier: Option<i32>,
 }
 
 /// The purpose for which a migration uses a column. The purpose decides which types the column can
 /// have; the column does not (fault A02).
 #[derive(Clone, Copy)]
 pub(super) enum Role {
-    /// Old ids of any type: `smallint`, `integer`, `bigint`, `uuid`, `text` or `varchar`.
+    /// Old ids of any type: `smallint`, `integer`, `bigint`, `numeric`, `uuid`, `text` or `varchar`.
     OldId,
     /// Old ids of this kind: that of the key to which a column refers.
     OldIdOf(IdKind),
@@ -225,7 +266,7 @@ impl Role {
                     NumberType::Smallint => Some(Kind::Smallint),
                     NumberType::Integer => Some(Kind::Integer),
                     NumberType::Bigint => Some(Kind::Bigint),
-                    NumberType::Numeric => None,
+                    NumberType::Numeric => Some(Kind::Numeric),
                 },
             },
             Self::OldIdOf(kind) => Self::OldId.kind(base).filter(|found| found.id_kind() == Some(kind)),
@@ -240,7 +281,9 @@ impl Role {
                 _ => None,
             },
             Self::TypeName if base == pg_sys::BPCHAROID => Some(Kind::Character),
-            Self::TypeName => Self::OldId.kind(base).filter(|found| *found != Kind::Uuid),
+            Self::TypeName => {
+                Self::OldId.kind(base).filter(|found| !matches!(found, Kind::Uuid | Kind::Numeric))
+            }
             Self::Key(pg_sys::INT8OID) => (base == pg_sys::INT8OID).then_some(Kind::Bigint),
             Self::Key(key) => (base == key && key != pg_sys::InvalidOid).then_some(Kind::Key),
         }
@@ -249,7 +292,7 @@ impl Role {
     /// The types that fit, for a message.
     pub(super) fn types(self) -> String {
         match self {
-            Self::OldId => "smallint, integer, bigint, uuid, text, or character varying".to_owned(),
+            Self::OldId => "smallint, integer, bigint, numeric, uuid, text, or character varying".to_owned(),
             Self::OldIdOf(kind) | Self::Reference(kind) => kind.types().to_owned(),
             Self::Time => {
                 let types = [pg_sys::TIMESTAMPTZOID, pg_sys::TIMESTAMPOID, pg_sys::DATEOID];
@@ -300,7 +343,10 @@ impl Column {
             // A varchar(20) has the modifier 24.
             let length = (base == pg_sys::VARCHAROID && modifier >= VARHDRSZ).then(|| modifier - VARHDRSZ);
             match role.kind(base) {
-                Some(kind) => Ok(Self { number, kind, declared, has_domain: base != declared, length }),
+                Some(kind) => {
+                    let modifier = (kind == Kind::Numeric && modifier >= VARHDRSZ).then_some(modifier);
+                    Ok(Self { number, kind, declared, has_domain: base != declared, length, modifier })
+                }
                 None => Err(Unfit::Type(wrong_type(relation, number, declared, &role.types()))),
             }
         }
@@ -333,6 +379,11 @@ impl Column {
         self.declared
     }
 
+    /// Whether a value of a key of this column is none from which a key can be derived.
+    pub(super) fn is_unfit(self, value: Value) -> bool {
+        self.kind == Kind::Numeric && matches!(value, Value::Text(_))
+    }
+
     /// Whether its values are instants, without a time zone.
     pub(super) fn is_instant(self) -> bool {
         self.kind == Kind::Time
@@ -352,7 +403,26 @@ impl Column {
                 let length = i32::try_from(number.to_string().len()).unwrap_or(i32::MAX);
                 self.length.is_none_or(|most| length <= most)
             }
+            Value::Number(number) if self.kind == Kind::Numeric => {
+                let limits = self.modifier.and_then(numeric::of_modifier);
+                limits.is_none_or(|(precision, scale)| numeric::holds(*number, precision, scale))
+            }
             Value::Number(_) | Value::Uuid(_) => self.kind.datum(*value).is_some(),
+        })
+    }
+
+    /// A value that fits, as a datum of the column in the current memory context.
+    fn datum(self, value: Value) -> Option<pg_sys::Datum> {
+        let datum = self.kind.datum(value)?;
+        let Some(modifier) = self.modifier else { return Some(datum) };
+        // SAFETY: a numeric that the column can hold, and a modifier of the type.
+        Some(unsafe {
+            pg_sys::DirectFunctionCall2Coll(
+                Some(numeric_of_modifier),
+                pg_sys::InvalidOid,
+                datum,
+                modifier.into(),
+            )
         })
     }
 
@@ -439,8 +509,9 @@ impl Column {
                 return longer;
             }
         }
-        let value = if self.length.is_some() { self.fitting(value) } else { value };
-        let datum = value.and_then(|value| self.kind.datum(value));
+        let is_limited = self.length.is_some() || self.modifier.is_some();
+        let value = if is_limited { self.fitting(value) } else { value };
+        let datum = value.and_then(|value| self.datum(value));
         if self.has_domain {
             // SAFETY: the value has the base type of the domain; nothing is cached for the next
             // call.

@@ -95,7 +95,12 @@ fn sample(scope: &Scope<'_>, column: &Candidate, key: u32) -> Result<Sample, Str
 fn values(column: &Candidate, type_column: Option<&str>) -> SpiResult<Vec<SampleValue>> {
     let table = qualified(&column.schema, &column.name);
     let name = quoted(&column.column);
-    let number = if column.is_number {
+    let number = if column.is_numeric() {
+        // One with a fraction is no reference.
+        format!(
+            "CASE WHEN t.{name} OPERATOR(pg_catalog.=) pg_catalog.trunc(t.{name}) AND pg_catalog.abs(t.{name}) OPERATOR(pg_catalog.<) 1e18 THEN t.{name}::bigint END"
+        )
+    } else if column.is_number {
         format!("t.{name}::bigint")
     } else {
         format!(

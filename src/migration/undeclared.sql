@@ -20,7 +20,7 @@ columns AS (
 found AS (
     SELECT c.*
     FROM columns c
-    WHERE c.base IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'text'::regtype, 'varchar'::regtype, 'bpchar'::regtype)
+    WHERE c.base IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'numeric'::regtype, 'text'::regtype, 'varchar'::regtype, 'bpchar'::regtype)
       AND (c.word = ANY ($1::text[])
            -- Not for each column again. One that ends with "id" is none of these itself.
            OR c.word ~ 'id$' AND c.oid IN (SELECT o.oid FROM columns o WHERE o.word ~ '(type|class|klass|kind|table|model|entity|resource)(name|code)?$'))
@@ -35,7 +35,7 @@ SELECT convert_to(coalesce(jsonb_agg(jsonb_build_object(
     'number', f.attnum,
     'column', f.attname,
     'type_name', f.declared,
-    'is_number', f.base IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype),
+    'is_number', f.base IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'numeric'::regtype),
     'not_null', f.attnotnull,
     'others', coalesce((SELECT jsonb_agg(jsonb_build_array(o.attname, format_type(o.base, NULL)) ORDER BY o.attnum)
                         FROM columns o WHERE o.oid = f.oid AND o.attnum <> f.attnum), '[]')

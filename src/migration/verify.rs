@@ -6,6 +6,7 @@ use keyspace::migration::Scope;
 use keyspace::migration::member::Member;
 use keyspace::migration::verify::{self, Check, Kind};
 use keyspace::migration::{kept_values, moved_source};
+use keyspace::sql::in_message;
 use keyspace::{Error, SqlState};
 use pgrx::iter::TableIterator;
 use pgrx::prelude::*;
@@ -127,9 +128,9 @@ fn compare(
             format!("the key migration of table {} is not prepared", relation_name(migration.relation));
         return Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
             .detail(format!(
-                "Column \"{}\" of table \"{}\" has no keys to compare yet.",
+                "Column \"{}\" of table {} has no keys to compare yet.",
                 member.old_id.name,
-                member.table_sql()
+                in_message(&member.table_sql())
             ))
             .hint(format!(
                 "CALL key_migration_advance({}, through => 'backfilled') first.",
@@ -191,9 +192,9 @@ fn compare(
 fn since_cut_over(migration: &Migration, member: &Member<'_>) -> Error {
     let name = name_argument(migration.relation);
     let message = format!(
-        "column \"{}\" of table \"{}\" refers to old ids since the cut-over, and is not compared",
+        "column \"{}\" of table {} refers to old ids since the cut-over, and is not compared",
         member.old_id.name,
-        member.table_sql()
+        in_message(&member.table_sql())
     );
     Error::new(SqlState::ObjectNotInPrerequisiteState, message)
         .detail("It has no keys, and prevents the migration from being finalized.")
@@ -348,6 +349,7 @@ impl Comparison {
     /// Those of SPI itself, and 42501 if the caller may not read a table.
     pub(super) fn next(&mut self, extension: Extension, migration: &Migration) -> Result<Compared, Failure> {
         if let Some(table) = self.left.last().copied() {
+            failpoint::point(|| format!("compares: {}", relation_name(pg_sys::Oid::from(table))));
             // If it is interrupted, the tables that have been compared again are no proof for the others.
             state::discard_comparison(extension, migration.relation)?;
             let of_table = |scope: &Scope<'_>| {

@@ -3,9 +3,11 @@
 
 use std::ffi::CStr;
 
+use keyspace::migration::numeric;
 use keyspace::{Error, SqlState};
 use pgrx::pg_sys;
 
+use super::old_id::shown as shown_id;
 use super::tuple::{Column, Value};
 use crate::encoding::from_server;
 use crate::error::{Violated, raise, report};
@@ -75,6 +77,23 @@ pub(super) unsafe fn refuse_null(relation: pg_sys::Relation, column: Column) -> 
         format!("null value in column \"{name}\" of relation \"{table}\" violates not-null constraint");
     let error = Error::new(SqlState::NotNullViolation, message);
     raise(report(error).violated(violated(schema, table, name, None)))
+}
+
+/// Refuses an id of type `numeric` from which no key can be derived.
+///
+/// # Safety
+/// The relation must have the column.
+#[cold]
+pub(super) unsafe fn refuse_unfit_id(relation: pg_sys::Oid, column: Column, id: Value) -> ! {
+    // SAFETY: see above; the name is a copy, or null.
+    let name = unsafe { text(pg_sys::get_attname(relation, column.number, true)) }.unwrap_or_default();
+    // SAFETY: see above.
+    let id = id.to_old_id().filter(|_| unsafe { may_see(relation, column) });
+    let message = numeric::message(id.as_ref().map(shown_id).as_deref(), &name, &relation_name(relation));
+    raise(report(
+        Error::new(SqlState::NumericValueOutOfRange, message)
+            .detail("A key migration derives keys from ids as bigint."),
+    ))
 }
 
 /// The fields of these errors.
@@ -150,6 +169,23 @@ unsafe fn foreign_key(relation: pg_sys::Relation, column: i16, root: pg_sys::Oid
 unsafe fn shown(relation: pg_sys::Oid, column: Column, value: Value) -> Option<String> {
     // SAFETY: looks up catalogs by OID; the output function of the type gets a value of it.
     unsafe {
+        if !may_see(relation, column) {
+            return None;
+        }
+        let datum = column.kind.datum(value)?;
+        let (mut output, mut is_varlena) = (pg_sys::InvalidOid, false);
+        pg_sys::getTypeOutputInfo(pg_sys::get_atttype(relation, column.number), &mut output, &mut is_varlena);
+        text(pg_sys::OidOutputFunctionCall(output, datum))
+    }
+}
+
+/// Whether the user may read all values of a column.
+///
+/// # Safety
+/// The relation must have the column.
+unsafe fn may_see(relation: pg_sys::Oid, column: Column) -> bool {
+    // SAFETY: looks up catalogs by OID.
+    unsafe {
         let user = pg_sys::GetUserId();
         let select = pg_sys::ACL_SELECT as pg_sys::AclMode;
         let ok = pg_sys::AclResult::ACLCHECK_OK;
@@ -157,13 +193,7 @@ unsafe fn shown(relation: pg_sys::Oid, column: Column, value: Value) -> Option<S
             == pg_sys::CheckEnableRlsResult::RLS_ENABLED as i32;
         let may = pg_sys::pg_class_aclcheck(relation, user, select) == ok
             || pg_sys::pg_attribute_aclcheck(relation, column.number, user, select) == ok;
-        if hides || !may {
-            return None;
-        }
-        let datum = column.kind.datum(value)?;
-        let (mut output, mut is_varlena) = (pg_sys::InvalidOid, false);
-        pg_sys::getTypeOutputInfo(pg_sys::get_atttype(relation, column.number), &mut output, &mut is_varlena);
-        text(pg_sys::OidOutputFunctionCall(output, datum))
+        may && !hides
     }
 }
 

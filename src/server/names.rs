@@ -6,7 +6,7 @@
 
 use std::ffi::CStr;
 
-use keyspace::sql::literal;
+use keyspace::sql::{in_message, literal};
 use keyspace::{Error, SqlState};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -68,6 +68,6 @@ pub(crate) fn name_argument(relation: pg_sys::Oid) -> String {
 
 /// That a relation has another name than when it was looked for.
 pub(crate) fn renamed(kind: &str, name: &str) -> Error {
-    Error::new(SqlState::ObjectInUse, format!("{kind} \"{name}\" was renamed concurrently"))
+    Error::new(SqlState::ObjectInUse, format!("{kind} {} was renamed concurrently", in_message(name)))
         .hint("Run it again. Nothing has been changed.")
 }

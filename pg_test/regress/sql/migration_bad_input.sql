@@ -13,7 +13,7 @@ CREATE TABLE times (id integer PRIMARY KEY, made timestamptz, changed timestampt
 CREATE TABLE parts (id integer PRIMARY KEY, created_at timestamptz) PARTITION BY RANGE (id);
 CREATE TABLE taken (id integer PRIMARY KEY, created_at timestamptz, id_new text);
 CREATE TABLE good (id integer PRIMARY KEY, created_at timestamptz NOT NULL);
-CREATE TABLE child (id integer PRIMARY KEY REFERENCES good, created_at timestamptz, other numeric);
+CREATE TABLE child (id integer PRIMARY KEY REFERENCES good, created_at timestamptz, other real);
 CREATE VIEW looks AS SELECT * FROM good;
 RESET client_min_messages;
 SELECT key_migration_create('no_key');

@@ -256,8 +256,7 @@ CREATE TABLE refused (
 );
 ALTER TABLE refused ADD CONSTRAINT unproved CHECK (other > 0) NOT VALID;
 ALTER TABLE refused REPLICA IDENTITY USING INDEX refused_other_key;
-CREATE UNIQUE INDEX one_without ON refused (v) WHERE other IS NULL;
-CREATE UNIQUE INDEX equal_nulls ON refused (other, v) NULLS NOT DISTINCT;
+ALTER TABLE refused ADD CONSTRAINT equal_nulls UNIQUE NULLS NOT DISTINCT (other, v);
 CREATE INDEX calling ON refused (shop.is_fine(other));
 SELECT detail FROM key_migration_plan('refused', target => 'bigint') WHERE action = 'error' ORDER BY 1;
 -- The function that moves an identity.

@@ -144,14 +144,14 @@ CALL key_migration_finalize('party', confirm => 'party');
 SELECT * FROM pg_temp.moved();
 -- One that can be NULL, two to which as many refer, and one of a type that cannot be a key.
 DROP TABLE party_note, party;
-CREATE TABLE party (code text PRIMARY KEY, id integer UNIQUE, other integer NOT NULL UNIQUE, exact numeric NOT NULL UNIQUE, created_at timestamptz NOT NULL);
+CREATE TABLE party (code text PRIMARY KEY, id integer UNIQUE, other integer NOT NULL UNIQUE, exact real NOT NULL UNIQUE, created_at timestamptz NOT NULL);
 CREATE TABLE party_note (no serial PRIMARY KEY, party_id integer REFERENCES party (id));
 \set VERBOSITY default
 SELECT key_migration_create('party');
 ALTER TABLE party ALTER COLUMN id SET NOT NULL;
 ALTER TABLE party_note ADD other integer REFERENCES party (other);
 SELECT key_migration_create('party');
-ALTER TABLE party_note DROP other, DROP party_id, ADD exact numeric REFERENCES party (exact);
+ALTER TABLE party_note DROP other, DROP party_id, ADD exact real REFERENCES party (exact);
 SELECT key_migration_create('party');
 \set VERBOSITY terse
 DROP SCHEMA composite CASCADE;

@@ -15,7 +15,7 @@ CREATE TABLE orders (id bigserial PRIMARY KEY, created_at timestamptz NOT NULL D
 INSERT INTO orders SELECT FROM generate_series(1, 40);
 CREATE TABLE "No'tes" (no serial PRIMARY KEY, "The ""kind""" kind, "record id" bigint,
     fixed char(8), fixed_id integer, folded text COLLATE nocase, folded_id integer, small smallint, small_id smallint,
-    long text, long_id bigint, plain_id integer, domain_id id_or_none, truth boolean, amount numeric, printed text);
+    long text, long_id bigint, plain_id integer, domain_id id_or_none, truth boolean, amount real, printed text);
 ALTER TABLE "No'tes" ALTER COLUMN long SET STORAGE EXTERNAL;
 -- Wrong arguments.
 SELECT key_migration_create('orders');
@@ -207,7 +207,7 @@ DROP TABLE notes, earlier, "No'tes", orders;
 CREATE TABLE orders (id bigserial PRIMARY KEY, created_at timestamptz NOT NULL DEFAULT '2024-01-01 00:00:00+00');
 INSERT INTO orders SELECT FROM generate_series(1, 10);
 CREATE TABLE log (no serial PRIMARY KEY, order_id bigint NOT NULL DEFAULT 0);
-CREATE INDEX log_some ON log (order_id) WHERE order_id <> 0;
+CREATE UNIQUE INDEX log_some ON log (order_id) WHERE order_id <> 0;
 SELECT key_migration_create('orders');
 SELECT key_migration_add_reference('orders', 'log', '{order_id}', null_values => '{0}');
 SELECT action, detail FROM key_migration_plan('orders') WHERE action IN ('error', 'warning') AND table_name = 'log'::regclass ORDER BY detail;

@@ -102,6 +102,38 @@ INSERT INTO visit VALUES (5, 999);
 CALL key_migration_cutover('person');
 CALL key_migration_finalize('person', confirm => 'person');
 SELECT * FROM foreign_keys();
+-- A migration that is removed before the table has its foreign key again: it gets it first, and new partitions with it.
+SET SESSION AUTHORIZATION owner_of_person;
+CREATE TABLE member (id serial PRIMARY KEY, name text);
+INSERT INTO member (name) SELECT 'n' || i FROM generate_series(1, 20) AS i;
+GRANT SELECT, REFERENCES ON member TO owner_of_visit;
+SET SESSION AUTHORIZATION owner_of_visit;
+CREATE TABLE stay (day integer NOT NULL, member_id integer NOT NULL REFERENCES member ON DELETE CASCADE) PARTITION BY LIST (day);
+CREATE TABLE stay_1 PARTITION OF stay FOR VALUES IN (1);
+CREATE TABLE stay_2 PARTITION OF stay FOR VALUES IN (2);
+INSERT INTO stay SELECT i % 2 + 1, i % 20 + 1 FROM generate_series(1, 40) AS i;
+RESET SESSION AUTHORIZATION;
+SELECT key_migration_create('member', target => 'bigint');
+SELECT statement FROM key_migration_statements('member') \gexec
+CALL key_migration_cutover('member');
+SET SESSION AUTHORIZATION owner_of_person;
+CREATE INDEX member_evil ON member (name) WHERE evil(1);
+RESET SESSION AUTHORIZATION;
+CALL key_migration_rollback('member');
+CALL key_migration_rollback('member', confirm => 'member');
+SET SESSION AUTHORIZATION owner_of_visit;
+CREATE TABLE stay_3 PARTITION OF stay FOR VALUES IN (3);
+SET SESSION AUTHORIZATION owner_of_person;
+DROP INDEX member_evil;
+RESET SESSION AUTHORIZATION;
+SELECT conrelid::regclass, conname, convalidated, conparentid <> 0 AS belongs FROM pg_constraint
+WHERE contype = 'f' AND confrelid = 'member'::regclass ORDER BY conrelid::regclass::text COLLATE "C";
+CALL key_migration_rollback('member', confirm => 'member');
+SELECT conrelid::regclass, conname, convalidated, conparentid <> 0 AS belongs FROM pg_constraint
+WHERE contype = 'f' AND confrelid = 'member'::regclass ORDER BY conrelid::regclass::text COLLATE "C";
+CREATE TABLE stay_4 PARTITION OF stay FOR VALUES IN (4);
+INSERT INTO stay VALUES (4, 1000);
+SELECT attname FROM pg_attribute WHERE attrelid = 'stay'::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum;
 DROP SCHEMA halfway CASCADE;
 REVOKE EXECUTE ON FUNCTION keyspace_internal.key_migration_copy(), keyspace_internal.key_migration_copy_applied() FROM owner_of_visit;
 DROP ROLE owner_of_person, owner_of_visit;

@@ -173,7 +173,7 @@ CALL key_migration_rollback('account');
 DROP TABLE login, account;
 -- What is refused, and what lifts it.
 CREATE TABLE fixed (id character(5) PRIMARY KEY, created_at timestamptz);
-CREATE TABLE number (id numeric PRIMARY KEY, created_at timestamptz);
+CREATE TABLE number (id real PRIMARY KEY, created_at timestamptz);
 CREATE COLLATION ignoring_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
 CREATE TABLE loosely (id text COLLATE ignoring_case PRIMARY KEY, created_at timestamptz);
 CREATE TABLE exactly (id text PRIMARY KEY, created_at timestamptz);

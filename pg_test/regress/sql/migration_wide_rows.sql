@@ -67,6 +67,51 @@ CALL shorten(1001);
 DELETE FROM o WHERE id = 1002;
 CALL key_migration_advance('o', through => 'backfilled');
 SELECT key_migration_phase('o');
+-- Rows that are too wide and whose first reference is NULL are reported, too, by their place.
+CALL key_migration_rollback('o', confirm => 'o');
+DROP TABLE c, o;
+CREATE TABLE o (id bigserial PRIMARY KEY, created_at timestamptz NOT NULL DEFAULT '2024-01-01 00:00:00+00');
+INSERT INTO o SELECT FROM generate_series(1, 10);
+DO $$
+BEGIN
+    EXECUTE (SELECT format('CREATE TABLE c (first_id bigint REFERENCES o, second_id bigint NOT NULL REFERENCES o, %s)', string_agg(format('n%s bigint', i), ', ' ORDER BY i))
+             FROM generate_series(1, 1014) AS i);
+    INSERT INTO c (first_id, second_id) SELECT CASE WHEN i % 2 = 0 THEN i END, i FROM generate_series(1, 10) AS i;
+    EXECUTE (SELECT format('INSERT INTO wide.c (first_id, second_id, %s) SELECT NULL, i, %s FROM generate_series(3, 4) AS i', string_agg('n' || i, ', '), string_agg('1', ', '))
+             FROM generate_series(1, 1000) AS i);
+END $$;
+\set VERBOSITY default
+SELECT key_migration_create('o');
+CALL key_migration_advance('o', through => 'backfilled');
+SELECT count(*) FROM c WHERE second_id_new IS NULL;
+CALL key_migration_rollback('o');
+SELECT key_migration_create('o', fire_triggers => true);
+CALL key_migration_advance('o', through => 'backfilled');
+SELECT count(*) FROM c WHERE second_id_new IS NULL;
+SELECT key_migration_phase('o');
+DO $$
+BEGIN
+    EXECUTE (SELECT format('UPDATE wide.c SET %s', string_agg(format('n%s = NULL', i), ', ')) FROM generate_series(1, 60) AS i);
+END $$;
+CALL key_migration_advance('o', through => 'backfilled');
+SELECT count(*) FROM c WHERE second_id_new IS NULL;
+\set VERBOSITY terse
+-- A table that nothing refers to, and that refers to nothing.
+CALL key_migration_rollback('o');
+DROP TABLE c, o;
+SELECT make();
+INSERT INTO o (id) SELECT i FROM generate_series(1, 20) AS i;
+SELECT add(1001, 1001);
+INSERT INTO o (id) SELECT i FROM generate_series(21, 40) AS i;
+SELECT key_migration_create('o');
+\set VERBOSITY default
+CALL key_migration_advance('o', through => 'backfilled');
+\set VERBOSITY terse
+SELECT id FROM o WHERE id_new IS NULL;
+SELECT count(id_new) FROM o;
+CALL shorten(1001);
+SELECT statement FROM key_migration_statements('o') \gexec
+SELECT key_migration_phase('o');
 DROP SCHEMA wide CASCADE;
 CALL keyspace_test.by_hand('DELETE FROM keyspace_internal.key_migration');
 CALL keyspace_test.by_hand('DELETE FROM keyspace_internal.key_migration_step');

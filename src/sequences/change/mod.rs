@@ -573,7 +573,8 @@ impl Change {
             (Some(missed), Some(name)) => (kind_name(missed.relation), name.as_str()),
             _ => ("table", reading),
         };
-        let message = format!("could not read {kind} \"{name}\" within {}", self.patience.given().text());
+        let within = self.patience.given().text();
+        let message = format!("could not read {kind} {} within {within}", in_message(name));
         let error = Error::new(SqlState::LockNotAvailable, message)
             .detail("Another transaction has locked it.")
             .hint("Try again when it has ended, or use a longer lock_timeout.");

@@ -93,7 +93,7 @@ fn check(
         if argument.is_given()
             && let Some(name) = first(others, &[argument.argument(), or_view.into()])?
         {
-            let message = format!("\"{name}\" is not a table");
+            let message = format!("{} is not a table", in_message(&name));
             return Ok(Err(Error::new(SqlState::WrongObjectType, message)));
         }
     }

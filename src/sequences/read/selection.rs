@@ -251,7 +251,7 @@ impl Selection {
             if argument.is_given()
                 && let Some(name) = first(others, &[argument.argument()])?
             {
-                let message = format!("\"{name}\" is not a sequence");
+                let message = format!("{} is not a sequence", in_message(&name));
                 return Ok(Err(Error::new(SqlState::WrongObjectType, message)));
             }
         }

@@ -99,7 +99,7 @@ fn a_reference_that_is_shorter_than_the_key() {
         assert_eq!(with(fits.0, fits.1), []);
     }
     for short in [(None, Some(20)), (Some(20), Some(19))] {
-        let message = r#"column "order_id" of table "shop."Audit"" is of type character varying"#;
+        let message = r#"column "order_id" of table shop."Audit" is of type character varying"#;
         assert_eq!(with(short.0, short.1), error(message));
     }
 }
@@ -118,7 +118,7 @@ fn a_reference_that_ids_will_soon_be_beyond() {
     assert_eq!(with("smallint", 29_000), []);
     let message = |reference: &str, last: i64| {
         format!(
-            r#"column "order_id" of table "shop."Audit"" is of type {reference}, and ids of table "shop.orders" have come to {last}"#
+            r#"column "order_id" of table shop."Audit" is of type {reference}, and ids of table "shop.orders" have come to {last}"#
         )
     };
     for (reference, last) in [("integer", 2_000_000_000), ("smallint", 30_000)] {
@@ -337,7 +337,7 @@ fn fault_c08_names_that_are_taken_at_any_step() {
     for name in
         ["Audit_order_id_fkey_new", "Audit_order_id_fkey_old", "Audit_pkey_old", "Audit_order_id_new_filled"]
     {
-        let message = format!("constraint \"{name}\" of table \"shop.\"Audit\"\" already exists");
+        let message = format!("constraint \"{name}\" of table shop.\"Audit\" already exists");
         assert_eq!(constraint(name), error(&message));
     }
     assert_eq!(
@@ -433,7 +433,7 @@ fn fault_c10_a_reference_with_a_type_column() {
         found[0],
         (
             Severity::Error,
-            "column \"record_type\" of table \"shop.\"Audit\"\" seems to say which table \"record_id\" refers to"
+            "column \"record_type\" of table shop.\"Audit\" seems to say which table \"record_id\" refers to"
                 .to_owned()
         )
     );

@@ -3,8 +3,9 @@
 //! Tools that copy a table in use (pg_repack, for example) record by a trigger what changes
 //! meanwhile. The backfill fires no triggers of others, so such a copy would lack its keys.
 
+use super::finding::list_of_objects;
 use crate::error::{Error, SqlState};
-use crate::sql::literal;
+use crate::sql::{in_message, literal};
 
 /// A trigger of others that an UPDATE of a new column fires in an ordinary session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,9 +32,13 @@ pub fn refusal(table: &str, migration: &str, triggers: &[Capture]) -> Option<Err
     let first = refused.first()?;
     let names: Vec<String> = refused.iter().map(|trigger| format!("\"{}\"", trigger.name)).collect();
     let message = if names.len() == 1 {
-        format!("the backfill of table \"{table}\" does not fire trigger {}", names.concat())
+        format!("the backfill of table {} does not fire trigger {}", in_message(table), names.concat())
     } else {
-        format!("the backfill of table \"{table}\" does not fire triggers {}", names.join(", "))
+        format!(
+            "the backfill of table {} does not fire triggers {}",
+            in_message(table),
+            list_of_objects(&names)
+        )
     };
     let why =
         if first.is_always { "is ENABLE ALWAYS" } else { "did not exist when the key migration was created" };

@@ -6,7 +6,7 @@ use super::member::Member;
 use super::properties::{self, DefaultOf};
 use super::scope::Scope;
 use crate::error::{Error, SqlState};
-use crate::sql::{qualified, quoted};
+use crate::sql::{in_message, qualified, quoted};
 
 /// An index that cannot exist on keys.
 pub(super) fn index_refused(table: &Table, error: Error) -> Finding {
@@ -43,7 +43,7 @@ fn primary_key(scope: &Scope<'_>, table: &Table, found: &mut Vec<Finding>) {
     };
     found.push(Finding::warning(
         table,
-        format!("primary key \"{}\" of table \"{}\" is deferrable", index.name, qualified(&table.schema, &table.name)),
+        format!("primary key \"{}\" of table {} is deferrable", index.name, in_message(&qualified(&table.schema, &table.name))),
         "PostgreSQL has no way to use an existing index for it. key_migration_finalize() builds the index of the new primary key while it holds ACCESS EXCLUSIVE locks on all tables of the migration.",
     ));
 }
@@ -53,7 +53,7 @@ fn default(member: &Member<'_>, found: &mut Vec<Finding>) {
         return;
     }
     let (table, column) = (member.table_sql(), &member.old_id.name);
-    let of = format!("column \"{column}\" of table \"{table}\"");
+    let of = format!("column \"{column}\" of table {}", in_message(&table));
     match properties::default_of(member.old_id) {
         DefaultOf::Null | DefaultOf::Row(_) => {}
         DefaultOf::Computed => {
@@ -81,10 +81,7 @@ fn waiting_in_key(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Findin
         found.push(Finding::warning(
             member.table,
             format!(
-                "column \"{}\" of table \"{}\" has a deferrable foreign key and is part of the primary key or the replica identity",
-                member.old_id.name,
-                member.table_sql()
-            ),
+                "column \"{}\" of table {} has a deferrable foreign key and is part of the primary key or the replica identity", member.old_id.name, in_message(&member.table_sql())),
             "Between the cut-over and the end of the migration, a row must be inserted after the row that it refers to.",
         ));
     }
@@ -93,7 +90,7 @@ fn waiting_in_key(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Findin
 fn period(scope: &Scope<'_>, key: &ForeignKey, found: &mut Vec<Finding>) {
     let Some(child) = scope.facts.table(key.child).filter(|_| key.has_period) else { return };
     let name = qualified(&child.schema, &child.name);
-    let message = format!("foreign key \"{}\" of table \"{name}\" compares periods", key.name);
+    let message = format!("foreign key \"{}\" of table {} compares periods", key.name, in_message(&name));
     let error = Error::new(SqlState::FeatureNotSupported, message)
         .detail("The primary key that it refers to is one without overlaps, whose index cannot be built concurrently.")
         .hint(format!("Run ALTER TABLE {name} DROP CONSTRAINT {} first.", quoted(&key.name)));

@@ -25,6 +25,51 @@ fn replaced(facts: &Facts, index: Index) -> Result<String, crate::Error> {
     }
 }
 
+/// Why an index of the same table gets no replacement.
+fn left(facts: &Facts, index: Index) -> String {
+    let mut facts = facts.clone();
+    facts.tables[1].indexes = vec![index];
+    let options = options();
+    let scope = Scope::new(&facts, &options).unwrap();
+    let table = &facts.tables[1];
+    match replacement_index::replacement(&scope, table, &table.indexes[0]) {
+        Replacement::Leave(why) => why,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_constant_for_a_missing_reference_is_below_all_ids() {
+    let constant = |text: &str, is_unique| {
+        let key = IndexKey {
+            expression: Some(text.to_owned()),
+            opclass: None,
+            collation: None,
+            ..IndexKey::default()
+        };
+        Index { is_unique, keys: vec![key], used_columns: vec![1], ..index(24, "or_none", &[], false) }
+    };
+    let facts = shop();
+    assert_eq!(
+        replaced(&facts, constant("COALESCE(order_id, (0)::bigint)", true)).unwrap(),
+        "CREATE UNIQUE INDEX CONCURRENTLY or_none_new ON shop.\"Audit\" USING btree \
+         ((COALESCE(order_id_new, '00000000-0000-0000-0000-000000000000'::pg_catalog.uuid)))"
+    );
+    // The shop has ids from 1 to 1000.
+    for text in ["COALESCE(order_id, (1)::bigint)", "COALESCE(order_id, (2000)::bigint)"] {
+        let error = refusal(|facts, _| facts.tables[1].indexes.push(constant(text, true)));
+        assert!(error.message.contains("treats a missing reference as id"), "{}", error.message);
+    }
+    let mut ready = shop();
+    // In an index that is not unique it does not matter.
+    let other = Index { oid: 26, name: "or_seven".to_owned(), ..constant("COALESCE(order_id, 7)", false) };
+    ready.tables[1].indexes.extend([constant("COALESCE(order_id, 0)", true), other]);
+    assert!(plan::plan(&ready, &options()).unwrap().refusal().is_none());
+    let mut loose = shop();
+    loose.references[0].declared = false;
+    assert!(replaced(&loose, constant("COALESCE(order_id, 0)", true)).is_err());
+}
+
 #[test]
 fn fault_c01_conditions_of_indexes_are_rewritten_or_refused() {
     let facts = shop();
@@ -38,12 +83,21 @@ fn fault_c01_conditions_of_indexes_are_rewritten_or_refused() {
         replaced(&facts, partial("(order_id IS NOT NULL)", true)).unwrap(),
         "CREATE UNIQUE INDEX CONCURRENTLY once_new ON shop.\"Audit\" USING btree (order_id_new) WHERE (order_id_new IS NOT NULL)"
     );
-    let error = replaced(&facts, partial("(order_id > 5)", false)).unwrap_err();
-    assert_eq!(error.message, "index \"shop.once\" of table \"shop.\"Audit\"\" cannot be built on keys");
+    let error = replaced(&facts, partial("(order_id > 5)", true)).unwrap_err();
+    assert_eq!(error.message, "index \"shop.once\" of table shop.\"Audit\" cannot be built on keys");
     assert!(error.hint.unwrap().contains("DROP INDEX CONCURRENTLY shop.once"));
     let expression = IndexKey { expression: Some("(order_id % 10)".to_owned()), ..IndexKey::default() };
     let by_rest = Index { keys: vec![expression], used_columns: vec![1], ..index(24, "by_rest", &[], false) };
-    assert!(replaced(&facts, by_rest).unwrap_err().detail.unwrap().contains("(order_id % 10)"));
+    let unique = Index { is_unique: true, ..by_rest.clone() };
+    assert!(replaced(&facts, unique).unwrap_err().detail.unwrap().contains("(order_id % 10)"));
+    // Nothing but the speed of queries depends on others.
+    let why = left(&facts, by_rest);
+    assert!(
+        why.starts_with("It stays on the old ids. It has an expression on \"order_id\": (order_id % 10)."),
+        "{why}"
+    );
+    assert!(why.contains("DROP INDEX CONCURRENTLY shop.by_rest before the migration is finalized"), "{why}");
+    left(&facts, partial("(order_id > 5)", false));
     // A whole row has other columns now.
     let whole = IndexKey { expression: Some("(t.* IS NULL)".to_owned()), ..IndexKey::default() };
     let whole = Index { keys: vec![whole], used_columns: vec![0], ..index(24, "whole", &[], false) };
@@ -63,7 +117,7 @@ fn fault_c01_conditions_of_indexes_are_rewritten_or_refused() {
     assert!(replaced(&facts, equal.clone()).is_ok());
     assert!(replaced(&loose, equal).is_err());
     // The plan refuses before anything starts.
-    let error = refusal(|facts, _| facts.tables[1].indexes.push(partial("(order_id > 5)", false)));
+    let error = refusal(|facts, _| facts.tables[1].indexes.push(partial("(order_id > 5)", true)));
     assert_eq!(error.sqlstate, SqlState::FeatureNotSupported);
 }
 

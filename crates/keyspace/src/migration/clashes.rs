@@ -14,7 +14,7 @@ use super::scope::{Scope, check_name, old_column_name};
 use super::surroundings::Taken;
 use super::triggers;
 use crate::error::{Error, SqlState};
-use crate::sql::{qualified, quoted};
+use crate::sql::{in_message, qualified, quoted};
 
 /// Where a name has to be unique.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -216,12 +216,14 @@ fn clash(scope: &Scope<'_>, wanted: &Wanted<'_>, kind: &str) -> Finding {
     let owner = qualified(&table.schema, &table.name);
     let (state, what) = match &wanted.space {
         Space::Columns(_) => {
-            (SqlState::DuplicateColumn, format!("column \"{}\" of table \"{owner}\"", wanted.name))
+            (SqlState::DuplicateColumn, format!("column \"{}\" of table {}", wanted.name, in_message(&owner)))
         }
         Space::Relations(schema) => {
-            (SqlState::DuplicateObject, format!("{kind} \"{}\"", qualified(schema, &wanted.name)))
+            (SqlState::DuplicateObject, format!("{kind} {}", in_message(&qualified(schema, &wanted.name))))
         }
-        _ => (SqlState::DuplicateObject, format!("{kind} \"{}\" of table \"{owner}\"", wanted.name)),
+        _ => {
+            (SqlState::DuplicateObject, format!("{kind} \"{}\" of table {}", wanted.name, in_message(&owner)))
+        }
     };
     let suffixes = [&scope.options.new_suffix, &scope.options.old_suffix];
     let cut = if suffixes.iter().any(|suffix| is_cut(&wanted.name, suffix)) {

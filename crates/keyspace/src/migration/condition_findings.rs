@@ -2,13 +2,13 @@
 
 use super::condition::{Condition, Refers, is_type, types};
 use super::cutover::is_inherited;
-use super::facts::{Check, ForeignKey, Index};
-use super::finding::{Finding, list};
+use super::facts::{Check, Dependent, ForeignKey, Index};
+use super::finding::{Finding, list, list_of_objects};
 use super::member::Member;
 use super::required;
 use super::scope::Scope;
 use crate::error::{Error, SqlState};
-use crate::sql::qualified;
+use crate::sql::{in_message, qualified};
 
 /// The findings on all conditions.
 pub(super) fn find(scope: &Scope<'_>, found: &mut Vec<Finding>) {
@@ -30,8 +30,9 @@ fn type_column(scope: &Scope<'_>, member: &Member<'_>, refers: Refers<'_>, found
     let mut refuse = |error: Error| found.push(Finding::error(member.table, error));
     let Some(column) = refers.type_column else {
         let message = format!(
-            "the type column of column \"{}\" of table \"{name}\" no longer exists",
-            member.old_id.name
+            "the type column of column \"{}\" of table {} no longer exists",
+            member.old_id.name,
+            in_message(&name)
         );
         refuse(
             Error::new(SqlState::UndefinedColumn, message)
@@ -40,7 +41,7 @@ fn type_column(scope: &Scope<'_>, member: &Member<'_>, refers: Refers<'_>, found
         );
         return;
     };
-    let of = format!("type column \"{}\" of table \"{name}\"", column.name);
+    let of = format!("type column \"{}\" of table {}", column.name, in_message(&name));
     if !is_type(&column.type_name) {
         refuse(
             Error::new(SqlState::DatatypeMismatch, format!("{of} is of type {}", column.declared_type))
@@ -67,7 +68,7 @@ fn type_column(scope: &Scope<'_>, member: &Member<'_>, refers: Refers<'_>, found
 
 /// What the column itself must not be.
 fn of_column(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Finding>) {
-    let of = format!("column \"{}\" of table \"{}\"", member.old_id.name, member.table_sql());
+    let of = format!("column \"{}\" of table {}", member.old_id.name, in_message(&member.table_sql()));
     let number = member.old_id.number;
     let mut keys = scope.facts.foreign_keys.iter();
     if let Some(key) = keys.find(|key| key.child == member.table.oid && key.child_columns.contains(&number)) {
@@ -84,7 +85,7 @@ fn of_column(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Finding>) {
         let child = child.unwrap_or_default();
         let error = Error::new(
             SqlState::FeatureNotSupported,
-            format!("foreign key \"{}\" of table \"{child}\" refers to {of}", key.name),
+            format!("foreign key \"{}\" of table {} refers to {of}", key.name, in_message(&child)),
         )
         .detail(
             "Its rows refer to the same rows of the key, but have no condition that tells which of them do.",
@@ -114,7 +115,7 @@ fn is_loosened(member: &Member<'_>, index: &Index) -> bool {
 /// What the columns mean from the cut-over on.
 fn meaning(scope: &Scope<'_>, member: &Member<'_>, condition: &Condition, found: &mut Vec<Finding>) {
     let (column, new) = (&member.old_id.name, &member.shadow_name);
-    let of = format!("column \"{column}\" of table \"{}\"", member.table_sql());
+    let of = format!("column \"{column}\" of table {}", in_message(&member.table_sql()));
     let key = &scope.key_of(member).column;
     let none = list(&condition.null_values);
     let loosened: Vec<String> = member
@@ -142,8 +143,8 @@ fn meaning(scope: &Scope<'_>, member: &Member<'_>, condition: &Condition, found:
         return;
     }
     let mut hint = format!(
-        "Rows that refer to table \"{}\" have their key in \"{new}\", which keeps this name, and is NULL in all others. From the cut-over on, the application reads and writes it for these rows. When the migration is finalized, \"{column}\" stays for the others, and nothing fills it any more for these.",
-        key.table_sql()
+        "Rows that refer to table {} have their key in \"{new}\", which keeps this name, and is NULL in all others. From the cut-over on, the application reads and writes it for these rows. When the migration is finalized, \"{column}\" stays for the others, and nothing fills it any more for these.",
+        in_message(&key.table_sql())
     );
     if member.old_id.not_null {
         hint.push_str(&format!(" \"{column}\" loses its NOT NULL; a check requires one of the two."));
@@ -156,13 +157,13 @@ fn meaning(scope: &Scope<'_>, member: &Member<'_>, condition: &Condition, found:
         .filter(|used| used.column == member.old_id.number)
         .filter(|used| !["check constraint", "extended statistics", "default"].contains(&used.kind.as_str()))
         .filter(|used| !is_inherited(member.table, used))
-        .map(|used| format!("{} \"{}\"", used.kind, used.name))
+        .map(Dependent::described)
         .collect();
     if !uses.is_empty() {
         found.push(Finding::warning(
             member.table,
-            format!("{of}, which stays, is used by {}", uses.join(", ")),
-            format!("Once the migration is finalized, new rows that refer to table \"{}\" have NULL in \"{column}\". Let it use \"{new}\" for these rows, too.", key.table_sql()),
+            format!("{of}, which stays, is used by {}", list_of_objects(&uses)),
+            format!("Once the migration is finalized, new rows that refer to table {} have NULL in \"{column}\". Let it use \"{new}\" for these rows, too.", in_message(&key.table_sql())),
         ));
     }
     let is_about = |check: &&Check| {
@@ -174,7 +175,7 @@ fn meaning(scope: &Scope<'_>, member: &Member<'_>, condition: &Condition, found:
         found.push(Finding::warning(
             member.table,
             format!("check constraint {} uses {of}, which stays", list(&checks)),
-            format!("Once the migration is finalized, new rows that refer to table \"{}\" have NULL in \"{column}\". If the constraint does not accept that, replace it before.", key.table_sql()),
+            format!("Once the migration is finalized, new rows that refer to table {} have NULL in \"{column}\". If the constraint does not accept that, replace it before.", in_message(&key.table_sql())),
         ));
     }
 }

@@ -2,10 +2,12 @@
 //! tables.
 
 use super::checks::{self, Names};
+use super::dropped_indexes;
 use super::facts::{Column, Dependent, Facts, ForeignKey, Index, IndexConstraint, Table};
 use super::foreign_keys;
 use super::index_columns;
 use super::kept_values;
+use super::lacking_old_ids::is_dropped;
 use super::member::Member;
 use super::moved_source;
 use super::names::{self, is_our_comment};
@@ -21,7 +23,7 @@ use super::step::{Lock, Runs, Statement, Step};
 use super::trigger_functions;
 use super::triggers::{create_trigger_statements, drop_trigger_statements};
 use crate::error::Error;
-use crate::sql::{literal, qualified, quoted};
+use crate::sql::{in_message, literal, qualified, quoted};
 
 /// An old object and its replacement, which swap names.
 struct Pair {
@@ -93,7 +95,7 @@ fn pairs(scope: &Scope<'_>) -> Vec<Pair> {
         for (index, replacement) in replacement_index::pairs(scope, table).into_iter().filter(swapped) {
             let of = Renamed::Index(table.schema.clone());
             let (old, new) = (index.name.clone(), replacement.name.clone());
-            pairs.push(Pair { old, new, of, is_dropped: false });
+            pairs.push(Pair { old, new, of, is_dropped: is_dropped(scope, table, index) });
         }
     }
     for (old, replacement) in scope.foreign_keys() {
@@ -133,7 +135,9 @@ pub(super) fn swap_names(scope: &Scope<'_>) -> Vec<String> {
 pub fn cut_over(scope: &Scope<'_>) -> Vec<Statement> {
     let mut moved: Vec<Statement> = plain(foreign_keys::drop_old(scope));
     moved.extend(primary_key::cut_over(scope));
+    moved.extend(plain(dropped_indexes::drop(scope)));
     let mut statements = swap_names(scope);
+    statements.extend(dropped_indexes::properties(scope));
     for (column, default) in scope.new_defaults() {
         statements.push(format!(
             "ALTER TABLE {} ALTER COLUMN {} SET DEFAULT {default}",
@@ -229,6 +233,7 @@ pub(super) fn give_back(scope: &Scope<'_>, names: impl Fn(&Member<'_>) -> Names)
 /// 55000 if a primary key cannot move back.
 pub fn roll_back(scope: &Scope<'_>) -> Result<Vec<Statement>, Error> {
     primary_key::check_roll_back(scope)?;
+    dropped_indexes::check_roll_back(scope)?;
     let mut statements = foreign_keys::drop_moved(scope);
     statements.extend(primary_key::drop_moved(scope));
     for (column, _) in scope.new_defaults() {
@@ -512,7 +517,7 @@ pub fn left_behind(scope: &Scope<'_>, keep_old_ids: bool) -> Vec<String> {
     for (key, replacement) in scope.foreign_keys() {
         if replacement.is_none() {
             let child = scope.facts.table(key.child).map_or_else(String::new, table_name);
-            left.push(format!("foreign key \"{}\" of table \"{child}\"", key.name));
+            left.push(format!("foreign key \"{}\" of table {}", key.name, in_message(&child)));
         }
     }
     let with_default = scope.members.iter().chain(scope.parts_with_own_default());
@@ -542,10 +547,8 @@ pub fn left_behind(scope: &Scope<'_>, keep_old_ids: bool) -> Vec<String> {
                     .iter()
                     .any(|check| check.name == name && required::is_ours(scope, member.table, check))
             };
-            match used.kind.as_str() {
-                "check constraint" if is_ours(&used.name) => {}
-                "object" => left.push(used.name.clone()),
-                kind => left.push(format!("{kind} \"{}\"", used.name)),
+            if used.kind != "check constraint" || !is_ours(&used.name) {
+                left.push(used.described());
             }
         }
     }

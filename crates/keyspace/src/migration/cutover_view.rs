@@ -15,7 +15,7 @@ use super::scope::{Key, Scope};
 use super::trigger_functions;
 use super::triggers::{create_trigger_statements, drop_trigger_statements};
 use crate::error::{Error, SqlState};
-use crate::sql::{literal, qualified, quoted};
+use crate::sql::{in_message, literal, qualified, quoted};
 
 /// The first PostgreSQL whose views can read tables with the rights of the caller.
 const INVOKER: i32 = 15;
@@ -38,11 +38,12 @@ pub fn check(scope: &Scope<'_>) -> Result<(), Error> {
     }
     if let Some(table) = scope.tables().into_iter().find(|table| table.is_partitioned()) {
         let name = qualified(&table.schema, &table.name);
-        return Err(Error::new(SqlState::FeatureNotSupported, format!("table \"{name}\" is partitioned"))
-            .detail(
-                "Its partitions can be used by their names, under which a cut-over by views puts nothing.",
-            )
-            .hint("Cut over by renaming columns: CALL key_migration_cutover(..., way => 'rename')."));
+        return Err(Error::new(
+            SqlState::FeatureNotSupported,
+            format!("table {} is partitioned", in_message(&name)),
+        )
+        .detail("Its partitions can be used by their names, under which a cut-over by views puts nothing.")
+        .hint("Cut over by renaming columns: CALL key_migration_cutover(..., way => 'rename')."));
     }
     if scope.facts.major >= INVOKER {
         return Ok(());
@@ -50,9 +51,14 @@ pub fn check(scope: &Scope<'_>) -> Result<(), Error> {
     match scope.tables().into_iter().find(|table| table.row_security) {
         Some(table) => {
             let name = qualified(&table.schema, &table.name);
-            Err(Error::new(SqlState::FeatureNotSupported, format!("table \"{name}\" has row-level security"))
-                .detail("Before PostgreSQL 15, a view reads its table as the owner of the view, who sees all rows.")
-                .hint("Cut over by renaming columns: CALL key_migration_cutover(..., way => 'rename')."))
+            Err(Error::new(
+                SqlState::FeatureNotSupported,
+                format!("table {} has row-level security", in_message(&name)),
+            )
+            .detail(
+                "Before PostgreSQL 15, a view reads its table as the owner of the view, who sees all rows.",
+            )
+            .hint("Cut over by renaming columns: CALL key_migration_cutover(..., way => 'rename')."))
         }
         None => Ok(()),
     }

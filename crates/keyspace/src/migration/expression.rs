@@ -48,6 +48,16 @@ pub struct Operators<'a> {
     pub keep_values: bool,
 }
 
+impl Operators<'_> {
+    /// The key that no row has, as SQL: all of its bits are zero.
+    fn nil(&self) -> String {
+        match self.to {
+            "pg_catalog" => "'00000000-0000-0000-0000-000000000000'::pg_catalog.uuid".to_owned(),
+            schema => format!("'00000000000000000000000000'::{schema}.ulid"),
+        }
+    }
+}
+
 /// The expression with other columns in the place of these; `None` if it is about their values.
 pub fn rewritten(text: &str, columns: &[Replaced], operators: Operators<'_>) -> Option<Rewritten> {
     let tokens = placed_tokens(text.as_bytes());
@@ -62,6 +72,8 @@ pub fn rewritten(text: &str, columns: &[Replaced], operators: Operators<'_>) -> 
     let mut at = 0;
     if operators.keep_values {
         reader.rename_all()?;
+        at = tokens.len();
+    } else if reader.or_constant(text).is_some() {
         at = tokens.len();
     }
     while at < tokens.len() {
@@ -83,6 +95,23 @@ pub fn rewritten(text: &str, columns: &[Replaced], operators: Operators<'_>) -> 
     new.push_str(text.get(copied..)?);
     let columns = std::mem::take(&mut reader.replaced);
     Some(Rewritten { text: new, columns, depends_on_lacking_keys })
+}
+
+/// The old id for which an expression takes a missing reference, and the table whose key the column refers
+/// to: `COALESCE(parent_id, 0)`.
+pub fn taken_for(text: &str, columns: &[Replaced]) -> Option<(u32, i64)> {
+    let tokens = placed_tokens(text.as_bytes());
+    let operators = Operators { from: "pg_catalog", to: "pg_catalog", keep_values: false };
+    let reader = Reader {
+        tokens: &tokens,
+        columns,
+        edits: Vec::new(),
+        replaced: Vec::new(),
+        uses: Vec::new(),
+        operators,
+    };
+    let (operand, place) = reader.column_or_constant(text)?;
+    Some((operand.column.key, constant(text.get(place)?)?))
 }
 
 /// Whether two expressions are the same, however their names and operators are written.
@@ -117,6 +146,15 @@ fn plain(text: &str) -> Vec<(Token, &str)> {
     let mut plain = Vec::new();
     let mut at = 0;
     while let Some((token, place)) = tokens.get(at) {
+        // PostgreSQL leaves out its own schema.
+        if *token == Token::Cast
+            && tokens.get(at + 1).is_some_and(|(next, _)| next.is("pg_catalog"))
+            && tokens.get(at + 2).is_some_and(|(next, _)| next.is_symbol(b'.'))
+        {
+            plain.push((token.clone(), ""));
+            at += 3;
+            continue;
+        }
         // OPERATOR(schema.name)
         if token.is("operator") && tokens.get(at + 1).is_some_and(|(next, _)| next.is_symbol(b'(')) {
             at += if tokens.get(at + 3).is_some_and(|(next, _)| next.is_symbol(b'.')) { 4 } else { 2 };
@@ -155,7 +193,7 @@ pub fn constant(text: &str) -> Option<i64> {
             }
             Token::Symbol(b'-') if value.is_none() && !is_negative => is_negative = true,
             Token::Symbol(b'(' | b')') | Token::Cast => continue,
-            Token::Word(name) if value.is_some() && INTEGERS.contains(&name.as_slice()) => continue,
+            Token::Word(name) if value.is_some() && NUMBERS.contains(&name.as_slice()) => continue,
             _ => return None,
         }
         if matches!(token, Token::Number | Token::Literal(_)) && value.is_none() {
@@ -181,18 +219,20 @@ pub fn constant_text(text: &str) -> Option<String> {
 /// The types of integers that cannot hold each value of a key.
 const NARROW: [&[u8]; 2] = [b"smallint", b"integer"];
 
-/// The words that may be before a parenthesis and are not names of functions, and the functions for
-/// all types.
+/// The words that may be before a parenthesis and are not names of functions.
 const BEFORE_PARENTHESES: [&str; 22] = [
     "and", "or", "not", "when", "then", "else", "case", "in", "any", "all", "some", "array", "row", "is",
     "from", "between", "like", "ilike", "coalesce", "greatest", "least", "nullif",
 ];
 
-const INTEGERS: [&[u8]; 3] = [b"smallint", b"integer", b"bigint"];
+/// The functions for arguments of any type.
+const FOR_ANY_TYPE: [&str; 2] = ["num_nulls", "num_nonnulls"];
+
+const NUMBERS: [&[u8]; 4] = [b"smallint", b"integer", b"bigint", b"numeric"];
 
 /// The types in which PostgreSQL compares old ids of different types, and of domains: `(code)::text`
 /// for `varchar`.
-const COMPARED_AS: [&[u8]; 5] = [b"smallint", b"integer", b"bigint", b"uuid", b"text"];
+const COMPARED_AS: [&[u8]; 6] = [b"smallint", b"integer", b"bigint", b"numeric", b"uuid", b"text"];
 
 /// The tokens of a column, alone, or as `(column)::bigint` or `(column)::text`.
 struct Operand<'a> {
@@ -338,7 +378,9 @@ impl<'a> Reader<'a> {
     /// type can be in parentheses.
     fn is_function(&self, at: usize) -> bool {
         let is_name = self.token(at).and_then(Token::identifier).is_some();
-        is_name && !BEFORE_PARENTHESES.iter().any(|word| self.is(at, word))
+        let is_qualified = at.checked_sub(1).is_some_and(|before| self.is_symbol(before, b'.'));
+        let is_for_any = !is_qualified && FOR_ANY_TYPE.iter().any(|name| self.is(at, name));
+        is_name && !is_for_any && !BEFORE_PARENTHESES.iter().any(|word| self.is(at, word))
     }
 
     fn used(&mut self, operand: &Operand<'_>, tokens: Range<usize>, needs_key: bool) {
@@ -491,6 +533,30 @@ impl<'a> Reader<'a> {
         self.null_test(at + 1).map(|(after, _)| after)
     }
 
+    /// `COALESCE(column, constant)` as the whole expression: the column, and the place of the constant,
+    /// which is an integer.
+    fn column_or_constant(&self, text: &str) -> Option<(Operand<'a>, Range<usize>)> {
+        let is_call = self.is(0, "coalesce") && self.is_symbol(1, b'(');
+        let operand = self.operand(2).filter(|_| is_call)?;
+        let (comma, last) = (operand.tokens.end, self.tokens.len().checked_sub(1)?);
+        if !self.is_symbol(comma, b',') || !self.is_symbol(last, b')') {
+            return None;
+        }
+        let place = self.place(&(comma + 1..last))?;
+        constant(text.get(place.clone())?)?;
+        Some((operand, place))
+    }
+
+    /// Rewrites it. A missing reference is then equal to no row, and to another missing one, as before if
+    /// no row has that id.
+    fn or_constant(&mut self, text: &str) -> Option<()> {
+        let (operand, place) = self.column_or_constant(text)?;
+        self.used(&operand, 0..self.tokens.len(), false);
+        self.replace(&operand)?;
+        self.edits.push((place, self.operators.nil()));
+        Some(())
+    }
+
     fn place(&self, tokens: &Range<usize>) -> Option<Range<usize>> {
         let (first, last) = (self.tokens.get(tokens.start)?, self.tokens.get(tokens.end.checked_sub(1)?)?);
         Some(first.1.start..last.1.end)
@@ -550,6 +616,45 @@ mod tests {
         ] {
             assert_eq!(new(old).as_deref(), Some(expected), "{old}");
         }
+    }
+
+    #[test]
+    fn a_constant_for_a_missing_reference_is_the_nil_key() {
+        let nil = "'00000000-0000-0000-0000-000000000000'::pg_catalog.uuid";
+        for text in [
+            "COALESCE(a, 0)",
+            "COALESCE(a, '-1'::integer)",
+            "COALESCE(a, (0)::bigint)",
+            "COALESCE(a, ('-1'::integer)::bigint)",
+            "COALESCE((a)::integer, 0)",
+            "COALESCE(a, (0)::numeric)",
+        ] {
+            assert_eq!(new(text), Some(format!("COALESCE(a_new, {nil})")), "{text}");
+            let constant = if text.contains('1') { -1 } else { 0 };
+            assert_eq!(taken_for(text, &columns()), Some((1, constant)), "{text}");
+        }
+        for text in [
+            "COALESCE(a, n)",
+            "COALESCE(a, b, 0)",
+            "COALESCE(0, a)",
+            "COALESCE(a, 0.5)",
+            "(COALESCE(a, 0) + 1)",
+            "(COALESCE(a, 0) = 0)",
+            "mine.coalesce(a, 0)",
+        ] {
+            assert_eq!((new(text), taken_for(text, &columns())), (None, None), "{text}");
+        }
+        // PostgreSQL shows it without its own schema.
+        assert!(is_same(
+            &format!("COALESCE(a_new, {nil})"),
+            "COALESCE(a_new, '00000000-0000-0000-0000-000000000000'::uuid)"
+        ));
+        let to = Operators { from: "pg_catalog", to: "\"My keys\"", keep_values: false };
+        let ulid = rewritten("COALESCE(c, 0)", &columns(), to);
+        let expected = "COALESCE(c_new, '00000000000000000000000000'::\"My keys\".ulid)";
+        assert_eq!(ulid.as_ref().map(|new| new.text.as_str()), Some(expected));
+        assert!(ulid.is_some_and(|new| !new.depends_on_lacking_keys));
+        assert!(rewritten("COALESCE(a, 0)", &columns(), CORE).is_some_and(|new| new.depends_on_lacking_keys));
     }
 
     #[test]
@@ -642,6 +747,9 @@ mod tests {
             ("'-1'::integer", Some(-1)),
             ("(-1)", Some(-1)),
             ("(1)::bigint", Some(1)),
+            ("(1)::numeric", Some(1)),
+            ("1.5", None),
+            ("(1.5)::numeric", None),
             ("'9223372036854775807'::bigint", Some(i64::MAX)),
             ("NULL::bigint", None),
             ("nextval('s'::regclass)", None),

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::candidate_reference::Undeclared;
 use super::surroundings::Surroundings;
 use crate::error::{Error, SqlState};
-use crate::sql::qualified;
+use crate::sql::{in_message, qualified};
 
 /// All facts that a plan is made from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -19,6 +19,10 @@ pub struct Facts {
     pub major: i32,
     /// The smallest and the largest old id of each key, with the table whose key it is.
     pub key_ranges: Vec<(u32, i64, i64)>,
+    /// Tables with a key of type `numeric` that has an id which is not an integer of type `bigint`, with
+    /// one such id. The glue looks for them before a migration begins.
+    #[serde(skip)]
+    pub unfit_ids: Vec<(u32, String)>,
     /// Sequences that give keys their old ids and are not of the class of the node, each with the
     /// table whose key it is; empty if the database is not a node.
     pub strays: Vec<(u32, String)>,
@@ -260,6 +264,8 @@ pub struct Table {
     pub partition_columns: Vec<i16>,
     /// Whether it has parents or children by inheritance.
     pub is_inherited: bool,
+    /// Whether other tables inherit from it.
+    pub has_children: bool,
     /// Whether it belongs to PostgreSQL or to an extension.
     pub is_system: bool,
     /// `relreplident`.
@@ -276,7 +282,7 @@ pub struct Table {
     pub triggers: Vec<Trigger>,
     /// Its check constraints.
     pub checks: Vec<Check>,
-    /// Its rules.
+    /// Its rules, without those on DELETE, which no statement of a migration is rewritten by.
     pub rules: Vec<String>,
     /// Other objects that depend on its columns: views, policies, functions and the like.
     pub dependents: Vec<Dependent>,
@@ -308,6 +314,12 @@ pub struct Column {
     pub declared_type: String,
     /// The greatest number of characters, for `varchar(n)` and a domain over it.
     pub length: Option<i32>,
+    /// The greatest number of digits, for `numeric(p, s)` and a domain over it.
+    pub precision: Option<i32>,
+    /// How many of them come after the point; 0 for other types.
+    pub scale: i32,
+    /// Whether it is inherited from another table.
+    pub is_inherited: bool,
     /// Whether it is NOT NULL.
     pub not_null: bool,
     /// How many foreign keys refer to it, of a table whose key is migrated.
@@ -581,15 +593,33 @@ pub struct Check {
 /// Something that depends on a column.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct Dependent {
-    /// Its kind: `view`, `policy`, `function`, `extended statistics`, `generated column`,
-    /// `check constraint`, `trigger`, `publication`, `object` for any other one that prevents the
-    /// column from being dropped, or `default` for another column that draws from the sequence
-    /// that the column owns.
+    /// Its kind: `view`, `materialized view`, `rule`, `policy`, `function`, `extended statistics`,
+    /// `generated column`, `check constraint`, `trigger`, `publication`, `object` for any other one
+    /// that prevents the column from being dropped, or `default` for another column that draws from
+    /// the sequence that the column owns.
     pub kind: String,
-    /// Its name.
+    /// Its name; that of a view, a function or a column with a default as SQL writes it.
     pub name: String,
     /// The column; 0 for the whole table.
     pub column: i16,
+}
+
+impl Dependent {
+    /// Its name in a message.
+    pub fn in_message(&self) -> String {
+        match self.kind.as_str() {
+            "view" | "materialized view" | "function" | "default" => in_message(&self.name).into_owned(),
+            // PostgreSQL's own description.
+            "object" => self.name.clone(),
+            _ => format!("\"{}\"", self.name),
+        }
+    }
+
+    /// Its kind and name in a message.
+    pub fn described(&self) -> String {
+        let name = self.in_message();
+        if self.kind == "object" { name } else { format!("{} {name}", self.kind) }
+    }
 }
 
 impl Stranger {

@@ -16,18 +16,18 @@ use super::scope::{Key, Scope};
 use super::stranger::stranger;
 use super::{
     clashes, condition_findings, kept_values, key_reference, limits, live_triggers, lookup_index,
-    narrow_reference, old_id_source, partitions, permissions, reference_name, replicated, trigger_functions,
-    type_column, undeclared,
+    narrow_reference, numeric_findings, old_id_source, partitions, permissions, reference_name,
+    replacement_index, replicated, rules, trigger_functions, type_column, undeclared,
 };
 
 use crate::error::{Error, SqlState};
 use crate::keys::derived::MAX_ID;
-use crate::sql::{qualified, quoted};
+use crate::sql::{in_message, qualified, quoted};
 
 /// An index that gets no replacement.
 pub(super) fn index_left(table: &Table, index: &Index, why: &str) -> Finding {
     let name = qualified(&table.schema, &index.name);
-    Finding::warning(table, format!("no replacement will be built for index \"{name}\""), why)
+    Finding::warning(table, format!("no replacement will be built for index {}", in_message(&name)), why)
 }
 
 /// An index that cannot be used as it is, and gets no replacement.
@@ -35,7 +35,7 @@ pub(super) fn index_not_valid(table: &Table, index: &Index) -> Finding {
     let name = qualified(&table.schema, &index.name);
     Finding::warning(
         table,
-        format!("index \"{name}\" is not valid, so no replacement will be built for it"),
+        format!("index {} is not valid, so no replacement will be built for it", in_message(&name)),
         "Its build was interrupted or is still in progress. It will be dropped with the old column. To drop it earlier, use DROP INDEX CONCURRENTLY. To have a replacement built, rebuild it with REINDEX INDEX CONCURRENTLY.",
     )
 }
@@ -79,6 +79,8 @@ pub(super) fn find(scope: &Scope<'_>) -> Vec<Finding> {
     key_reference::find(scope, &mut found);
     undeclared::find(scope, &mut found);
     narrow_reference::find(scope, &mut found);
+    numeric_findings::find(scope, &mut found);
+    replacement_index::find(scope, &mut found);
     old_id_source::find(scope, &mut found);
     kept_values::find(scope, &mut found);
     trigger_functions::find(scope, &mut found);
@@ -108,7 +110,7 @@ fn tables<'a>(scope: &Scope<'a>, table: &'a Table, found: &mut Vec<Finding>) {
     if table.access_method != "heap" && !table.is_partitioned() {
         found.push(refuse(
             SqlState::FeatureNotSupported,
-            format!("table \"{name}\" uses access method \"{}\"", table.access_method),
+            format!("table {} uses access method \"{}\"", in_message(&name), table.access_method),
             "The backfill supports only heap tables.",
             "Use ALTER TABLE ... SET ACCESS METHOD heap.",
         ));
@@ -116,23 +118,21 @@ fn tables<'a>(scope: &Scope<'a>, table: &'a Table, found: &mut Vec<Finding>) {
     if table.is_partition && is_own {
         found.push(refuse(
             SqlState::FeatureNotSupported,
-            format!("table \"{name}\" is a partition of a table that is not part of the migration"),
+            format!(
+                "table {} is a partition of a table that is not part of the migration",
+                in_message(&name)
+            ),
             "Columns cannot be added to a partition alone.",
             "Declare the reference on the partitioned table, or detach the partition.",
         ));
     } else if table.is_inherited && is_own && !table.is_partitioned() {
-        found.push(refuse(
-            SqlState::FeatureNotSupported,
-            format!("table \"{name}\" is part of an inheritance tree"),
-            "Columns cannot be added to only one table of the tree, and keys would not be unique across the tree.",
-            "For the time of the migration, run ALTER TABLE ... NO INHERIT on the children, or make the tables partitions of a partitioned table.",
-        ));
+        inherited(scope, table, found);
     }
     if table.persistence == "t" || table.is_system {
         let what = if table.is_system { "belongs to PostgreSQL or an extension" } else { "is temporary" };
         found.push(refuse(
             SqlState::WrongObjectType,
-            format!("table \"{name}\" {what}"),
+            format!("table {} {what}", in_message(&name)),
             "",
             "Only permanent user tables can be migrated.",
         ));
@@ -148,7 +148,7 @@ fn tables<'a>(scope: &Scope<'a>, table: &'a Table, found: &mut Vec<Finding>) {
     if table.is_owner && table.hides_rows {
         found.push(refuse(
             SqlState::InsufficientPrivilege,
-            format!("row-level security policies of table \"{name}\" apply to its owner"),
+            format!("row-level security policies of table {} apply to its owner", in_message(&name)),
             "The migration must be able to read every row.",
             "Use ALTER TABLE ... NO FORCE ROW LEVEL SECURITY during the migration, or run it as a role with BYPASSRLS.",
         ));
@@ -156,7 +156,7 @@ fn tables<'a>(scope: &Scope<'a>, table: &'a Table, found: &mut Vec<Finding>) {
     if let Some(rule) = table.rules.first() {
         found.push(refuse(
             SqlState::FeatureNotSupported,
-            format!("table \"{name}\" has rule \"{rule}\""),
+            format!("table {} has rule \"{rule}\"", in_message(&name)),
             "Rules rewrite the statements of the backfill.",
             "Drop the rule, or replace it with a trigger.",
         ));
@@ -164,14 +164,16 @@ fn tables<'a>(scope: &Scope<'a>, table: &'a Table, found: &mut Vec<Finding>) {
     for key in scope.keys.iter().filter(|key| key.column.table.oid == table.oid) {
         for column in &key.options.include {
             if table.column_named(column).is_none() {
-                let message = format!("column \"{column}\" of table \"{name}\" does not exist");
+                let message = format!("column \"{column}\" of table {} does not exist", in_message(&name));
                 let error = Error::new(SqlState::UndefinedColumn, message)
                     .hint("List columns of the table in include_columns.");
                 found.push(Finding::error(table, error));
             }
             if scope.members_of(table.oid).any(|member| member.old_id.name == *column) {
-                let message =
-                    format!("column \"{column}\" of table \"{name}\" is dropped at the end of the migration");
+                let message = format!(
+                    "column \"{column}\" of table {} is dropped at the end of the migration",
+                    in_message(&name)
+                );
                 let error = Error::new(SqlState::InvalidParameterValue, message)
                     .hint("List other columns in include_columns.");
                 found.push(Finding::error(table, error));
@@ -185,7 +187,7 @@ fn tables<'a>(scope: &Scope<'a>, table: &'a Table, found: &mut Vec<Finding>) {
     if !publications.is_empty() {
         found.push(Finding::warning(
             table,
-            format!("table \"{name}\" is published by {}", list(&publications)),
+            format!("table {} is published by {}", in_message(&name), list(&publications)),
             "Add the new columns on the subscribers first. The backfill is replicated. A cut-over on only one side stops replication.",
         ));
     }
@@ -201,8 +203,11 @@ fn tables<'a>(scope: &Scope<'a>, table: &'a Table, found: &mut Vec<Finding>) {
         })
         .collect();
     if is_own && !violated.is_empty() {
-        let message =
-            format!("table \"{name}\" has check constraints that are not valid: {}", violated.join(", "));
+        let message = format!(
+            "table {} has check constraints that are not valid: {}",
+            in_message(&name),
+            list_of_objects(&violated)
+        );
         let hint = if scope.options.fire_triggers {
             "With fire_triggers, the backfill runs UPDATE statements, and fails on a row that violates a constraint."
         } else {
@@ -213,12 +218,12 @@ fn tables<'a>(scope: &Scope<'a>, table: &'a Table, found: &mut Vec<Finding>) {
     match table.replica_identity.as_str() {
         "f" => found.push(Finding::warning(
             table,
-            format!("table \"{name}\" has replica identity FULL"),
+            format!("table {} has replica identity FULL", in_message(&name)),
             "For each row that it updates, the backfill writes both the old and the new version to WAL.",
         )),
         "n" => found.push(Finding::warning(
             table,
-            format!("table \"{name}\" has replica identity NOTHING"),
+            format!("table {} has replica identity NOTHING", in_message(&name)),
             "The backfill fails if the updates of the table are published. Give the table another replica identity.",
         )),
         _ => {}
@@ -237,7 +242,7 @@ fn tables<'a>(scope: &Scope<'a>, table: &'a Table, found: &mut Vec<Finding>) {
     if !unique.is_empty() && !scope.options.cut_over {
         found.push(Finding::warning(
             table,
-            format!("table \"{name}\" has unique indexes that exist twice until the migration is finalized: {}", list(&unique)),
+            format!("table {} has unique indexes that exist twice until the migration is finalized: {}", in_message(&name), list(&unique)),
             "Until then, concurrent INSERT ... ON CONFLICT statements can fail with SQLSTATE 23505 on the index that they do not name. Retry such statements.",
         ));
     }
@@ -252,8 +257,8 @@ fn tables<'a>(scope: &Scope<'a>, table: &'a Table, found: &mut Vec<Finding>) {
             let is_said = is_carried || is_inherited(table, dependent);
             if dependent.column == member.old_id.number && !is_said {
                 match kinds.iter_mut().find(|(kind, _)| *kind == dependent.kind) {
-                    Some((_, names)) => names.push(dependent.name.clone()),
-                    None => kinds.push((&dependent.kind, vec![dependent.name.clone()])),
+                    Some((_, names)) => names.push(dependent.in_message()),
+                    None => kinds.push((&dependent.kind, vec![dependent.in_message()])),
                 }
             }
         }
@@ -262,36 +267,77 @@ fn tables<'a>(scope: &Scope<'a>, table: &'a Table, found: &mut Vec<Finding>) {
         for (kind, mut names) in kinds {
             names.dedup();
             let column = &member.old_id.name;
+            if kind == "rule" {
+                found.push(rules::finding(scope, table, member, &names));
+                continue;
+            }
             let (message, hint) = match kind {
                 "default" => (
                     format!(
-                        "default of {} uses the sequence owned by column \"{column}\" of table \"{name}\"",
-                        list(&names)
+                        "default of {} uses the sequence owned by column \"{column}\" of table {}",
+                        list_of_objects(&names),
+                        in_message(&name)
                     ),
                     "The sequence would be dropped with the column, so this default prevents the column from being dropped. Use ALTER SEQUENCE ... OWNED BY NONE.",
                 ),
                 "check constraint" => (
-                    format!("check constraint {} uses column \"{column}\" of table \"{name}\"", list(&names)),
+                    format!(
+                        "check constraint {} uses column \"{column}\" of table {}",
+                        list_of_objects(&names),
+                        in_message(&name)
+                    ),
                     "It compares values of old ids, or references to rows that need not exist, so it stays with the old column. Drop it before the migration is finalized.",
                 ),
                 "publication" => (
                     format!(
-                        "publication {} lists column \"{column}\" of table \"{name}\" or filters by it",
-                        list(&names)
+                        "publication {} lists column \"{column}\" of table {} or filters by it",
+                        list_of_objects(&names),
+                        in_message(&name)
                     ),
                     "After the cut-over it still uses the old id, and prevents the column from being dropped. After the cut-over, use ALTER PUBLICATION ... DROP TABLE and ALTER PUBLICATION ... ADD TABLE with the columns that you want to publish.",
                 ),
                 "object" => (
-                    format!("column \"{column}\" of table \"{name}\" is used by {}", list_of_objects(&names)),
+                    format!(
+                        "column \"{column}\" of table {} is used by {}",
+                        in_message(&name),
+                        list_of_objects(&names)
+                    ),
                     "After the cut-over it still uses the old id, and prevents the column from being dropped. Re-create it after the cut-over.",
                 ),
                 _ => (
-                    format!("{kind} {} uses column \"{column}\" of table \"{name}\"", list(&names)),
+                    format!(
+                        "{kind} {} uses column \"{column}\" of table {}",
+                        list_of_objects(&names),
+                        in_message(&name)
+                    ),
                     "After the cut-over it still uses the old id, and prevents the column from being dropped. Re-create it after the cut-over.",
                 ),
             };
             found.push(Finding::warning(table, message, hint));
         }
+    }
+}
+
+/// A table that inherits from others can have columns of its own, and they can be renamed and dropped.
+fn inherited(scope: &Scope<'_>, table: &Table, found: &mut Vec<Finding>) {
+    let name = qualified(&table.schema, &table.name);
+    if table.has_children {
+        let error = Error::new(
+            SqlState::FeatureNotSupported,
+            format!("other tables inherit from table {}", in_message(&name)),
+        )
+        .detail("A column that is added to it would be added to them, too, and keys would not be unique across all of these tables.")
+        .hint("For the time of the migration, run ALTER TABLE ... NO INHERIT on the children, or make the tables partitions of a partitioned table.");
+        found.push(Finding::error(table, error));
+        return;
+    }
+    for member in scope.members_of(table.oid).filter(|member| member.old_id.is_inherited && !member.stays()) {
+        let message =
+            format!("column \"{}\" of table {} is inherited", member.old_id.name, in_message(&name));
+        let error = Error::new(SqlState::FeatureNotSupported, message)
+            .detail("It cannot be renamed or dropped in this table alone.")
+            .hint(format!("For the time of the migration, run ALTER TABLE {name} NO INHERIT, with each table that the column comes from."));
+        found.push(Finding::error(table, error));
     }
 }
 
@@ -306,7 +352,7 @@ fn wide_rows(scope: &Scope<'_>, table: &Table, found: &mut Vec<Finding>) {
     if missing > 0 && table.widest_row > longest {
         found.push(Finding::warning(
             table,
-            format!("rows of table \"{}\" can be too wide for a new column", qualified(&table.schema, &table.name)),
+            format!("rows of table {} can be too wide for a new column", in_message(&qualified(&table.schema, &table.name))),
             format!(
                 "A row must fit on a page: {LONGEST_ROW} bytes. The columns of the table can take up to {} bytes that cannot be moved out of line, and each key adds {size}. Once the new column exists, inserts and updates of rows for which this is too much fail. The backfill leaves such rows out and reports them.",
                 table.widest_row
@@ -323,7 +369,8 @@ fn triggers(scope: &Scope<'_>, table: &Table, found: &mut Vec<Finding>) {
     let fired: Vec<String> =
         users.iter().filter(|trigger| trigger.is_on_update()).map(|trigger| trigger.name.clone()).collect();
     if !fired.is_empty() {
-        let message = format!("table \"{name}\" has triggers that fire on UPDATE: {}", list(&fired));
+        let message =
+            format!("table {} has triggers that fire on UPDATE: {}", in_message(&name), list(&fired));
         let hint = if scope.options.fire_triggers {
             "They fire for every row that the backfill changes."
         } else {
@@ -342,7 +389,8 @@ fn triggers(scope: &Scope<'_>, table: &Table, found: &mut Vec<Finding>) {
         .map(|trigger| trigger.name.clone())
         .collect();
     if !always.is_empty() && !scope.options.fire_triggers && !scope.options.filled.contains(&table.oid) {
-        let message = format!("table \"{name}\" has triggers that are ENABLE ALWAYS: {}", list(&always));
+        let message =
+            format!("table {} has triggers that are ENABLE ALWAYS: {}", in_message(&name), list(&always));
         found.push(Finding::error(
             table,
             Error::new(SqlState::ObjectNotInPrerequisiteState, message)
@@ -358,7 +406,7 @@ fn triggers(scope: &Scope<'_>, table: &Table, found: &mut Vec<Finding>) {
     if !late.is_empty() {
         found.push(Finding::warning(
             table,
-            format!("table \"{name}\" has triggers that fire after those of the migration: {}", list(&late)),
+            format!("table {} has triggers that fire after those of the migration: {}", in_message(&name), list(&late)),
             "If they change an old id or a timestamp, the key does not reflect the change. Give them names that sort before \"~\".",
         ));
     }
@@ -367,7 +415,7 @@ fn triggers(scope: &Scope<'_>, table: &Table, found: &mut Vec<Finding>) {
 fn member_columns(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Finding>) {
     let (table, old_id) = (member.table, member.old_id);
     let name = member.table_sql();
-    let of = format!("column \"{}\" of table \"{name}\"", old_id.name);
+    let of = format!("column \"{}\" of table {}", old_id.name, in_message(&name));
     let key = scope.key_of(member).column.old_id;
     if let Some(kind) = key.id_kind().filter(|kind| member.id_kind() != Some(*kind)) {
         let error =
@@ -391,8 +439,12 @@ fn member_columns(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Findin
     // A domain over the type is accepted, too.
     let key_type = scope.options.target.type_name(&scope.facts.extension_schema);
     if let Some(shadow) = member.shadow.filter(|shadow| shadow.type_name != key_type) {
-        let message =
-            format!("column \"{}\" of table \"{name}\" is of type {}", shadow.name, shadow.declared_type);
+        let message = format!(
+            "column \"{}\" of table {} is of type {}",
+            shadow.name,
+            in_message(&name),
+            shadow.declared_type
+        );
         let error = Error::new(SqlState::DatatypeMismatch, message)
             .detail(format!("The key migration needs a column of type {key_type}."))
             .hint("Change the column back to that type, or CALL key_migration_rollback().");
@@ -441,7 +493,8 @@ fn owner(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Finding>) {
                     || (*own, *other) == (member.shadow_number, key.column.shadow_number)
             })
     });
-    let message = format!("owner {role} of table \"{name}\" cannot read table \"{root}\"");
+    let message =
+        format!("owner {role} of table {} cannot read table {}", in_message(&name), in_message(&root));
     let mut grants = Vec::new();
     if !other.may_use_schema {
         grants.push(format!("GRANT USAGE ON SCHEMA {} TO {role}", quoted(&key.column.table.schema)));
@@ -465,7 +518,7 @@ fn owner(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Finding>) {
 fn foreign_key(scope: &Scope<'_>, key: &ForeignKey, found: &mut Vec<Finding>) {
     let Some(child) = scope.facts.table(key.child) else { return };
     let name = qualified(&child.schema, &child.name);
-    let of = format!("foreign key \"{}\" of table \"{name}\"", key.name);
+    let of = format!("foreign key \"{}\" of table {}", key.name, in_message(&name));
     // After the cut-over, the one on old ids always is.
     if key.deferrable && !scope.options.cut_over && !scope.keeps_values() {
         found.push(Finding::warning(
@@ -509,10 +562,10 @@ fn values(scope: &Scope<'_>, key: &Key<'_>, found: &mut Vec<Finding>) {
         found.push(stray(table, sequence));
     }
     found.extend(already_ordered(scope, key));
-    if !key.column.old_id.is_integer() {
+    if key.column.old_id.id_kind() != Some(IdKind::Integer) {
         let error = Error::new(
             SqlState::ObjectNotInPrerequisiteState,
-            format!("the keys of table \"{name}\" are derived from hashed values of column \"{}\"", key.column.old_id.name),
+            format!("the keys of table {} are derived from hashed values of column \"{}\"", in_message(&name), key.column.old_id.name),
         )
         .detail("Among rows with the same time, they are in no particular order, and the old ids cannot be read back from them.");
         found.push(Finding::note(table, error));
@@ -523,7 +576,7 @@ fn values(scope: &Scope<'_>, key: &Key<'_>, found: &mut Vec<Finding>) {
     {
         found.push(Finding::warning(
             table,
-            format!("column \"{}\" of table \"{name}\" has ids from {least} to {greatest}", key.column.old_id.name),
+            format!("column \"{}\" of table {} has ids from {least} to {greatest}", key.column.old_id.name, in_message(&name)),
             format!("Ids below 0 or above {MAX_ID} do not fit into a key, so they are hashed. Among rows with the same time, their keys are in no particular order, and the ids cannot be read back from the keys."),
         ));
     }
@@ -537,7 +590,7 @@ fn already_ordered(scope: &Scope<'_>, key: &Key<'_>) -> Option<Finding> {
         return None;
     }
     let name = qualified(&table.schema, &table.name);
-    let message = format!("the primary key of table \"{name}\" is already a UUID of version 7");
+    let message = format!("the primary key of table {} is already a UUID of version 7", in_message(&name));
     let error = Error::new(SqlState::ObjectNotInPrerequisiteState, message)
         .detail(format!("Column \"{}\" has the default {default}.", column.name))
         .hint("To migrate it because older rows have other keys, give the column the default gen_random_uuid() until the cut-over.");
@@ -552,7 +605,7 @@ fn is_uuid(column: &Column) -> bool {
 pub fn stray(table: &Table, sequence: &str) -> Finding {
     Finding::warning(
         table,
-        format!("sequence \"{sequence}\" is not restricted to the class of this node"),
+        format!("sequence {} is not restricted to the class of this node", in_message(sequence)),
         "After the cut-over, new rows still get old ids from it, and other nodes can generate the same ids. Run setup_interleaved_sequences().",
     )
 }

@@ -101,6 +101,8 @@ fn add_step(
     add.detail = format!("also locks {}", qualified(&parent.schema, &parent.name));
     if of.is_partitioned() {
         add.detail.push_str(", and all partitions; takes over the foreign keys of the partitions");
+        // PostgreSQL reads the rows of a partition that has come since the plan was made.
+        add.evaluates = true;
     }
     add.other = (parent.oid != of.oid).then_some((parent.oid, Lock::ShareRowExclusive));
     add

@@ -7,6 +7,7 @@
 
 use super::checks::Names;
 use super::facts::{Index, Table};
+use super::lacking_old_ids::is_dropped;
 use super::member::Member;
 use super::replacement_index::{self, keeps_name};
 use super::scope::Scope;
@@ -24,7 +25,9 @@ pub(super) fn with_columns(scope: &Scope<'_>, names: impl Fn(&Member<'_>) -> Nam
         let old: Vec<Renamed> = members().map(|one| (one.old_id.name.clone(), names(one).old)).collect();
         let new: Vec<Renamed> = members().map(|one| (one.shadow_name.clone(), names(one).key)).collect();
         for (index, replacement) in pairs(scope, table, false) {
-            rename(scope, (table, index), &old, &mut statements);
+            if scope.options.cut_over || !is_dropped(scope, table, index) {
+                rename(scope, (table, index), &old, &mut statements);
+            }
             rename(scope, (table, replacement), &new, &mut statements);
         }
     }

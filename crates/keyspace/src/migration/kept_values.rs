@@ -16,7 +16,7 @@ use super::scope::Scope;
 use super::step::{Statement, Step};
 use super::verify::{self, Kind};
 use crate::error::{Error, SqlState};
-use crate::sql::{qualified, quoted};
+use crate::sql::{in_message, qualified, quoted};
 
 /// What cannot move to the new columns.
 pub(super) fn find(scope: &Scope<'_>, found: &mut Vec<Finding>) {
@@ -43,11 +43,7 @@ fn domain(member: &Member<'_>, found: &mut Vec<Finding>) {
     found.push(Finding::warning(
         member.table,
         format!(
-            "column \"{}\" of table \"{}\" is of type {}",
-            member.old_id.name,
-            member.table_sql(),
-            member.old_id.declared_type
-        ),
+            "column \"{}\" of table {} is of type {}", member.old_id.name, in_message(&member.table_sql()), member.old_id.declared_type),
         "The new column is of type bigint, without the constraints of a domain. If the domain does not permit NULL, rows beyond its values cannot be inserted until the migration is finalized.",
     ));
 }
@@ -61,7 +57,7 @@ fn replica_identity(scope: &Scope<'_>, table: &Table, found: &mut Vec<Finding>) 
     let name = qualified(&table.schema, &table.name);
     let error = Error::new(
         SqlState::FeatureNotSupported,
-        format!("index \"{}\" on old ids is the replica identity of table \"{name}\"", index.name),
+        format!("index \"{}\" on old ids is the replica identity of table {}", index.name, in_message(&name)),
     )
     .detail("After the cut-over, old ids can be NULL, which a replica identity does not permit.")
     .hint(format!(
@@ -80,7 +76,11 @@ fn staying_check(scope: &Scope<'_>, table: &Table, check: &Check, found: &mut Ve
     let (name, constraint) = (qualified(&table.schema, &table.name), quoted(&check.name));
     let error = Error::new(
         SqlState::FeatureNotSupported,
-        format!("check constraint \"{}\" of table \"{name}\" cannot move to the new column", check.name),
+        format!(
+            "check constraint \"{}\" of table {} cannot move to the new column",
+            check.name,
+            in_message(&name)
+        ),
     );
     found.push(Finding::error(
         table,

@@ -151,7 +151,7 @@ fn what_gives_values_moves_at_the_cut_over() {
     let plan = plan::plan(&facts, &options).unwrap();
     assert!(plan.findings.iter().any(|finding| {
         finding.error.message
-            == "sequence shop.audit_seq of column \"order_id\" of table \"shop.\"Audit\"\" ends at its MAXVALUE 1000000"
+            == "sequence shop.audit_seq of column \"order_id\" of table shop.\"Audit\" ends at its MAXVALUE 1000000"
     }));
 }
 
@@ -218,20 +218,15 @@ fn what_cannot_be_null_is_refused() {
         errors(&facts, &options)
     };
     let unique = |name: &str, columns: &[i16]| Index { is_unique: true, ..index(30, name, columns, false) };
+    let equal_nulls =
+        |constraint| Index { nulls_not_distinct: true, constraint, ..unique("equal_nulls", &[3]) };
+    let constraint =
+        IndexConstraint { name: "equal_nulls".to_owned(), kind: "u".to_owned(), ..Default::default() };
     assert_eq!(
-        refused(&|facts| facts.tables[0].indexes.push(Index {
-            predicate: Some("(replaces IS NULL)".to_owned()),
-            used_columns: vec![3],
-            ..unique("one_without", &[2])
-        })),
-        ["unique index \"shop.one_without\" could be violated by rows without an old id"]
-    );
-    assert_eq!(
-        refused(&|facts| facts.tables[0]
-            .indexes
-            .push(Index { nulls_not_distinct: true, ..unique("equal_nulls", &[3]) })),
+        refused(&|facts| facts.tables[0].indexes.push(equal_nulls(Some(constraint.clone())))),
         ["unique index \"shop.equal_nulls\" could be violated by rows without an old id"]
     );
+    assert_eq!(refused(&|facts| facts.tables[0].indexes.push(equal_nulls(None))), [""; 0]);
     assert_eq!(refused(&|facts| facts.tables[0].indexes.push(unique("plain", &[3, 2]))), [""; 0]);
     assert_eq!(
         refused(&|facts| facts.tables[0]
@@ -313,6 +308,8 @@ fn expressions_keep_their_meaning() {
         ),
         ("((id)::text <> 'id'::text)", "((id_new)::text <> 'id'::text)"),
         ("(id <> '5'::smallint)", "(id_new <> '5'::smallint)"),
+        ("(num_nonnulls(id, \"Parent\", number) = 1)", "(num_nonnulls(id_new, \"Parent_new\", number) = 1)"),
+        ("(num_nulls(VARIADIC ARRAY[id, 1]) = 0)", "(num_nulls(VARIADIC ARRAY[id_new, 1]) = 0)"),
         ("(((id)::integer % 2) = 1)", "((id_new % 2) = 1)"),
         ("((id % (2)::bigint) = 1)", "((id_new % 2) = 1)"),
         // The cast of another column.
@@ -329,6 +326,7 @@ fn expressions_keep_their_meaning() {
     for text in [
         "is_fine(id)",
         "(abs((id + 1)) > 0)",
+        "(mine.num_nulls(id) = 0)",
         "((id + 1)::smallint > 0)",
         "(((id + 1) * (number)::integer))::integer",
         "((CASE WHEN (number > 0) THEN id ELSE 0 END)::integer > 5)",
@@ -359,4 +357,76 @@ fn plain_statements_run_as_the_caller() {
     let restored: Vec<Statement> = kept_values::restore(&scope);
     assert_eq!(restored[0].as_owner_of, Some(ORDERS));
     assert_eq!(restored[1].as_owner_of, None);
+}
+
+/// Unique indexes, each with its replacement: what they are on old ids, and on keys.
+fn with_unique(facts: &mut Facts, indexes: &[(&str, Index, Index)]) {
+    let table = &mut facts.tables[0];
+    for ((name, old, new), oid) in indexes.iter().zip((40..).step_by(2)) {
+        let named = |oid, name: String, of: &Index| Index { oid, name, is_unique: true, ..of.clone() };
+        table.indexes.push(named(oid, (*name).to_owned(), old));
+        table.indexes.push(named(oid + 1, format!("{name}_new"), new));
+    }
+}
+
+fn on_condition(predicate: &str, column: i16) -> Index {
+    Index {
+        predicate: Some(predicate.to_owned()),
+        used_columns: vec![column],
+        ..index(0, "", &[column], false)
+    }
+}
+
+#[test]
+fn unique_indexes_that_would_refuse_rows_without_an_old_id_are_dropped_at_the_cut_over() {
+    let expression = |text: &str, column: i16| {
+        let mut one = Index { used_columns: vec![column], ..index(0, "", &[0, column], false) };
+        one.keys[0].expression = Some(text.to_owned());
+        one
+    };
+    let indexes = [
+        ("a", on_condition("(replaces IS NULL)", 3), on_condition("(replaces_new IS NULL)", 5)),
+        ("b", expression("COALESCE(replaces, 0)", 3), expression("COALESCE(replaces_new, (0)::bigint)", 5)),
+        (
+            "c",
+            Index { nulls_not_distinct: true, ..index(0, "", &[3], false) },
+            Index { nulls_not_distinct: true, ..index(0, "", &[5], false) },
+        ),
+        // A row without an old id takes no part.
+        ("kept", on_condition("(replaces IS NOT NULL)", 3), on_condition("(replaces_new IS NOT NULL)", 5)),
+    ];
+    let (mut facts, options) = ready();
+    with_unique(&mut facts, &indexes);
+    assert_eq!(errors(&facts, &options), [""; 0]);
+    let statements = cut_over(&facts, &options);
+    for name in ["a", "b", "c"] {
+        let dropped = place(&statements, &format!("DROP INDEX shop.{name}"));
+        assert!(dropped < place(&statements, &format!("ALTER INDEX shop.{name}_new RENAME TO {name}")));
+    }
+    assert!(!statements.iter().any(|statement| statement.contains("kept")), "{statements:#?}");
+}
+
+#[test]
+fn a_rollback_waits_for_the_unique_indexes_that_it_needs() {
+    let (mut facts, options) = moved();
+    let on_keys =
+        Index { oid: 40, name: "a".to_owned(), is_unique: true, ..on_condition("(replaces IS NULL)", 5) };
+    facts.tables[0].indexes.push(on_keys);
+    let scope = Scope::new(&facts, &options).unwrap();
+    let refused = super::cutover::roll_back(&scope).unwrap_err();
+    assert_eq!(refused.message, "unique index \"shop.a\" has no counterpart on old ids");
+    let statement = "CREATE UNIQUE INDEX CONCURRENTLY a_old ON shop.orders USING btree (replaces_old) WHERE (replaces_old IS NULL)";
+    assert!(refused.hint.unwrap().contains(statement));
+    facts.tables[0].indexes.push(Index {
+        oid: 41,
+        name: "a_old".to_owned(),
+        is_unique: true,
+        ..on_condition("(replaces_old IS NULL)", 3)
+    });
+    let statements = roll_back(&facts, &options);
+    let (one, other) = (
+        place(&statements, "ALTER INDEX shop.a RENAME TO a_new"),
+        place(&statements, "ALTER INDEX shop.a_old RENAME TO a"),
+    );
+    assert!(one < other);
 }

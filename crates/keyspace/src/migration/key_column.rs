@@ -2,10 +2,11 @@
 
 use super::facts::{Column, Index, Table};
 use super::finding::list;
+use super::numeric::is_numeric;
 use super::old_id::IdKind;
 use super::options::{KeyOptions, Target};
 use crate::error::{Error, SqlState};
-use crate::sql::{qualified, quoted};
+use crate::sql::{in_message, qualified, quoted};
 
 /// The column of a key.
 ///
@@ -26,32 +27,44 @@ pub(super) fn key_column<'a>(
         Some(number) => number,
         None => {
             let index = root.primary_key().ok_or_else(|| {
-                Error::new(SqlState::UndefinedObject, format!("table \"{name}\" has no primary key"))
-                    .detail("Only a primary key can be migrated.")
-                    .hint("Add one with ALTER TABLE ... ADD PRIMARY KEY.")
+                Error::new(
+                    SqlState::UndefinedObject,
+                    format!("table {} has no primary key", in_message(&name)),
+                )
+                .detail("Only a primary key can be migrated.")
+                .hint("Add one with ALTER TABLE ... ADD PRIMARY KEY.")
             })?;
             id_of(root).ok_or_else(|| not_alone(root, index))?
         }
     };
     let column = root.column(number).ok_or_else(|| {
-        Error::new(SqlState::UndefinedColumn, format!("the key column of table \"{name}\" no longer exists"))
-            .hint("CALL key_migration_rollback() to end the migration.")
+        Error::new(
+            SqlState::UndefinedColumn,
+            format!("the key column of table {} no longer exists", in_message(&name)),
+        )
+        .hint("CALL key_migration_rollback() to end the migration.")
     })?;
     let of_type = || {
         if root.primary_key().is_some_and(|primary| is_in(primary, number)) {
-            return format!("the primary key of table \"{name}\" is of type {}", column.declared_type);
+            return format!(
+                "the primary key of table {} is of type {}",
+                in_message(&name),
+                column.declared_type
+            );
         }
         format!(
-            "column \"{}\" of table \"{name}\", to which foreign keys refer, is of type {}",
-            column.name, column.declared_type
+            "column \"{}\" of table {}, to which foreign keys refer, is of type {}",
+            column.name,
+            in_message(&name),
+            column.declared_type
         )
     };
     let Some(kind) = column.id_kind() else {
         return Err(Error::new(SqlState::DatatypeMismatch, of_type())
-            .detail("Only keys of type smallint, integer, bigint, uuid, text, or character varying can be migrated.")
+            .detail("Only keys of type smallint, integer, bigint, numeric, uuid, text, or character varying can be migrated.")
             .hint(format!("Change its type first, with ALTER TABLE {name} ALTER COLUMN {} TYPE.", quoted(&column.name))));
     };
-    if target.keeps_values() && kind != IdKind::Integer {
+    if target.keeps_values() && (kind != IdKind::Integer || is_numeric(column)) {
         return Err(Error::new(SqlState::DatatypeMismatch, of_type())
             .detail("Only keys of type smallint or integer can become bigint.")
             .hint("Use target \"uuid\" or \"ulid\"."));
@@ -139,19 +152,21 @@ fn not_alone(table: &Table, primary: &Index) -> Error {
     let name = qualified(&table.schema, &table.name);
     let most = most_referred(table);
     if let [only] = most.as_slice() {
-        let message = format!("column \"{}\" of table \"{name}\" can be NULL", only.name);
+        let message = format!("column \"{}\" of table {} can be NULL", only.name, in_message(&name));
         return Error::new(SqlState::FeatureNotSupported, message)
             .detail("Foreign keys refer to it, and not to the primary key. A row needs a value by which it is referred to.")
             .hint(format!("ALTER TABLE {name} ALTER COLUMN {} SET NOT NULL.", quoted(&only.name)));
     }
     if !most.is_empty() {
         let names: Vec<String> = most.iter().map(|column| column.name.clone()).collect();
-        let message = format!("it is not clear by which column rows of table \"{name}\" are referred to");
+        let message =
+            format!("it is not clear by which column rows of table {} are referred to", in_message(&name));
         return Error::new(SqlState::FeatureNotSupported, message)
             .detail(format!("As many foreign keys refer to each of {}.", list(&names)))
             .hint("Until the migration is finalized, drop those foreign keys that refer to the columns that stay.");
     }
-    let message = format!("the primary key of table \"{name}\" has {} columns", primary.keys.len());
+    let message =
+        format!("the primary key of table {} has {} columns", in_message(&name), primary.keys.len());
     let error = Error::new(SqlState::FeatureNotSupported, message);
     if unique_alone(table, primary).next().is_some() {
         return error
@@ -172,7 +187,8 @@ fn not_alone(table: &Table, primary: &Index) -> Error {
 /// The error for a column whose collation does not tell all values apart that have different bytes.
 pub(super) fn nondeterministic(table: &Table, column: &Column) -> Error {
     let name = qualified(&table.schema, &table.name);
-    let message = format!("column \"{}\" of table \"{name}\" has a nondeterministic collation", column.name);
+    let message =
+        format!("column \"{}\" of table {} has a nondeterministic collation", column.name, in_message(&name));
     Error::new(SqlState::FeatureNotSupported, message)
         .detail("Texts that are equal in it can have different bytes, from which different keys would be derived.")
         .hint(format!(
@@ -186,11 +202,11 @@ pub(super) fn nondeterministic(table: &Table, column: &Column) -> Error {
 fn unfit_kind(table: &Table) -> Error {
     let name = qualified(&table.schema, &table.name);
     if table.is_partitioned() {
-        return Error::new(SqlState::FeatureNotSupported, format!("the key of table \"{name}\" cannot be migrated, because the table is partitioned"))
+        return Error::new(SqlState::FeatureNotSupported, format!("the key of table {} cannot be migrated, because the table is partitioned", in_message(&name)))
             .detail("PostgreSQL keeps a key of a partitioned table unique only together with the columns by which it is partitioned, and references are looked up by the key alone. Partitioned tables can refer to keys that are migrated.")
             .hint("Move its rows to an ordinary table, or migrate it manually.");
     }
-    Error::new(SqlState::WrongObjectType, format!("\"{name}\" is not an ordinary table"))
+    Error::new(SqlState::WrongObjectType, format!("{} is not an ordinary table", in_message(&name)))
 }
 
 #[cfg(test)]
@@ -285,14 +301,14 @@ mod tests {
     #[test]
     fn keys_are_of_types_whose_equal_values_are_equal_bytes() {
         let of = |type_name: &str| table(&[type_name], vec![index(true, &[1])]);
-        for type_name in ["smallint", "integer", "bigint", "uuid", "text", "character varying"] {
+        for type_name in ["smallint", "integer", "bigint", "numeric", "uuid", "text", "character varying"] {
             assert_eq!(found(&of(type_name), Target::Uuid), Ok(1), "{type_name}");
         }
-        for type_name in ["uuid", "text", "bigint"] {
+        for type_name in ["uuid", "text", "bigint", "numeric"] {
             let refused = found(&of(type_name), Target::Bigint).unwrap_err();
             assert_eq!(refused.sqlstate, SqlState::DatatypeMismatch, "{type_name}");
         }
-        for type_name in ["numeric", "character", "citext", "name"] {
+        for type_name in ["real", "character", "citext", "name"] {
             let refused = found(&of(type_name), Target::Ulid).unwrap_err();
             assert!(refused.hint.unwrap().contains("ALTER COLUMN c1 TYPE"), "{type_name}");
         }

@@ -6,7 +6,7 @@ use super::finding::Finding;
 use super::scope::{Key, Scope};
 use super::time_source::TimeSource;
 use crate::error::{Error, SqlState};
-use crate::sql::{literal, qualified};
+use crate::sql::{in_message, literal, qualified};
 
 /// The other table that the key of a table refers to. Known only until the migration is created:
 /// afterwards, the parents are those that keys take their time from.
@@ -28,7 +28,7 @@ pub(super) fn find(scope: &Scope<'_>, found: &mut Vec<Finding>) {
         let name = qualified(&table.schema, &table.name);
         let error = Error::new(
             SqlState::FeatureNotSupported,
-            format!("the key of table \"{name}\" refers to table \"{other}\""),
+            format!("the key of table {} refers to table {}", in_message(&name), in_message(&other)),
         )
         .detail("Its values are keys of that table, so its rows cannot get keys of their own.")
         .hint(format!(

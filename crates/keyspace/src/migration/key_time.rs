@@ -5,7 +5,7 @@ use super::options::{KeyOptions, TimeRequest};
 use super::time_proposal::{self, Proposal};
 use super::time_source::{TimeReference, TimeSource, TimeType, used_columns, with_columns};
 use crate::error::{Error, SqlState};
-use crate::sql::{literal, qualified, quoted};
+use crate::sql::{in_message, literal, qualified, quoted};
 
 /// The zone of a date, unless the caller names another one.
 const ZONE_OF_DATES: &str = "UTC";
@@ -151,8 +151,8 @@ fn lost(facts: &Facts, table: &Table, source: &TimeSource) -> Option<String> {
     let failed = || {
         let failed = facts.failed_times.iter().find(|failed| failed.0 == table.oid)?;
         Some(format!(
-            "times of table \"{}\" cannot be computed: {}",
-            qualified(&table.schema, &table.name),
+            "times of table {} cannot be computed: {}",
+            in_message(&qualified(&table.schema, &table.name)),
             failed.1
         ))
     };
@@ -169,24 +169,31 @@ fn lost_object(facts: &Facts, table: &Table, source: &TimeSource) -> Option<Stri
         }
         TimeSource::Expression { text, .. } => {
             let is_missing = used_columns(text).iter().any(|number| table.column(*number).is_none());
-            let what =
-                || format!("a column of the timestamp expression of table \"{name}\" no longer exists");
+            let what = || {
+                format!(
+                    "a column of the timestamp expression of table {} no longer exists",
+                    in_message(&name)
+                )
+            };
             is_missing.then(what)
         }
         TimeSource::Reference(of) => {
             if table.column(of.column).is_none() {
                 return Some(format!(
-                    "the column of table \"{name}\" that refers to the row with the time no longer exists"
+                    "the column of table {} that refers to the row with the time no longer exists",
+                    in_message(&name)
                 ));
             }
             match parent(facts, table, of) {
                 None => Some(format!(
-                    "the table from which keys of table \"{name}\" take their time no longer exists"
+                    "the table from which keys of table {} take their time no longer exists",
+                    in_message(&name)
                 )),
                 Some(parent) if parent.column(of.parent_column).is_none_or(|column| !column.is_unique) => {
                     Some(format!(
-                        "table \"{}\" no longer has the unique index by which rows of table \"{name}\" find their time",
-                        parent.name_sql()
+                        "table {} no longer has the unique index by which rows of table {} find their time",
+                        in_message(&parent.name_sql()),
+                        in_message(&name)
                     ))
                 }
                 Some(parent) => {
@@ -199,7 +206,7 @@ fn lost_object(facts: &Facts, table: &Table, source: &TimeSource) -> Option<Stri
 
 fn lost_column(table: &str, column: Option<TimeColumn>, zone: Option<&str>) -> Option<String> {
     let Some(column) = column else {
-        return Some(format!("the timestamp column of table \"{table}\" no longer exists"));
+        return Some(format!("the timestamp column of table {} no longer exists", in_message(table)));
     };
     let is_readable = match TimeType::of(&column.type_name) {
         Some(TimeType::Instant) => true,
@@ -207,7 +214,7 @@ fn lost_column(table: &str, column: Option<TimeColumn>, zone: Option<&str>) -> O
         Some(TimeType::Date) => true,
         None => false,
     };
-    let of = format!("column \"{}\" of table \"{table}\"", column.name);
+    let of = format!("column \"{}\" of table {}", column.name, in_message(table));
     (!is_readable).then(|| {
         format!("{of} is now of type {}, so keys cannot take their time from it", column.declared_type)
     })
@@ -229,13 +236,15 @@ fn requested(facts: &Facts, table: &Table, request: &TimeRequest) -> Result<Opti
     let parent =
         facts.time_parents.iter().find(|parent| (parent.child, parent.column) == (table.oid, own.number));
     let Some(parent) = parent else {
-        let message = format!("column \"{reference}\" of table \"{name}\" has no foreign key of its own");
+        let message =
+            format!("column \"{reference}\" of table {} has no foreign key of its own", in_message(&name));
         return Err(Error::new(SqlState::UndefinedObject, message)
             .detail("Keys can take their time from a row that a foreign key of one column refers to.")
             .hint("Specify such a column with timestamp_reference."));
     };
     if !parent.can_be_looked_up(own) {
-        let message = format!("column \"{reference}\" of table \"{name}\" is of type {}", own.declared_type);
+        let message =
+            format!("column \"{reference}\" of table {} is of type {}", in_message(&name), own.declared_type);
         return Err(Error::new(SqlState::DatatypeMismatch, message)
             .detail("The row with the time can be looked up only by a column of type smallint, integer, bigint, or uuid.")
             .hint("Specify another column with timestamp_reference."));
@@ -290,8 +299,12 @@ fn column(
         }
     };
     let Some(time_type) = TimeType::of(&column.type_name) else {
-        let message =
-            format!("column \"{}\" of table \"{table}\" is of type {}", column.name, column.declared_type);
+        let message = format!(
+            "column \"{}\" of table {} is of type {}",
+            column.name,
+            in_message(table),
+            column.declared_type
+        );
         return Err(Error::new(SqlState::DatatypeMismatch, message)
             .detail("Keys can take their time only from a column of type timestamp with time zone, timestamp without time zone, or date.")
             .hint("Specify such a column with timestamp_column, or compute the time with timestamp_expression."));
@@ -304,7 +317,7 @@ fn column(
     let zone = zone.map(ToOwned::to_owned);
     match (time_type, zone) {
         (TimeType::Instant, Some(_)) => {
-            Err(no_zone_needed(&format!("column \"{}\" of table \"{table}\"", column.name)))
+            Err(no_zone_needed(&format!("column \"{}\" of table {}", column.name, in_message(table))))
         }
         (TimeType::Instant, None) => Ok(Some((column.number, None))),
         (TimeType::Local, None) => Ok(None),
@@ -348,12 +361,12 @@ fn no_zone_needed(of: &str) -> Error {
 }
 
 fn no_such_column(table: &str, column: &str) -> Error {
-    let message = format!("column \"{column}\" of table \"{table}\" does not exist");
+    let message = format!("column \"{column}\" of table {} does not exist", in_message(table));
     Error::new(SqlState::UndefinedColumn, message)
 }
 
 fn generated(table: &str, column: &str) -> Error {
-    let message = format!("column \"{column}\" of table \"{table}\" is a generated column");
+    let message = format!("column \"{column}\" of table {} is a generated column", in_message(table));
     Error::new(SqlState::FeatureNotSupported, message)
         .detail("The triggers that fill keys fire before generated columns are computed.")
 }
@@ -370,12 +383,13 @@ fn undetermined(facts: &Facts, table: &Table, request: &TimeRequest, first: Opti
         let of = in_parent.map_or(name, TimeParent::name_sql);
         let mut proposal = Proposal::column(given).with_zone();
         proposal.reference.clone_from(&request.reference);
-        let message = format!("column \"{given}\" of table \"{of}\" is of type timestamp without time zone");
+        let message =
+            format!("column \"{given}\" of table {} is of type timestamp without time zone", in_message(&of));
         return Error::new(SqlState::InvalidParameterValue, message)
             .detail(LOCAL_TIME)
             .hint(proposal.hint(table, first));
     }
-    let message = format!("could not determine the timestamp column of table \"{name}\"");
+    let message = format!("could not determine the timestamp column of table {}", in_message(&name));
     let wanted = if request.zone.is_some() { TimeType::Local } else { TimeType::Instant };
     let of_type =
         if wanted == TimeType::Local { "timestamp without time zone" } else { "timestamp with time zone" };
@@ -387,7 +401,7 @@ fn undetermined(facts: &Facts, table: &Table, request: &TimeRequest, first: Opti
                 .iter()
                 .find(|parent| parent.child == table.oid && Some(parent.column) == own);
             (
-                parent.map_or_else(String::new, |parent| format!("Table \"{}\"", parent.name_sql())),
+                parent.map_or_else(String::new, |parent| format!("Table {}", in_message(&parent.name_sql()))),
                 parent.map_or_else(Vec::new, |parent| parent.columns.clone()),
             )
         }

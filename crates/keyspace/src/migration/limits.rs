@@ -4,7 +4,7 @@ use super::finding::Finding;
 use super::replacement_index::{self, Replacement};
 use super::scope::Scope;
 use crate::error::{Error, SqlState};
-use crate::sql::qualified;
+use crate::sql::{in_message, qualified};
 
 /// The greatest number of columns of a table, including those that were dropped:
 /// `MaxHeapAttributeNumber`.
@@ -21,7 +21,7 @@ pub(super) fn find(scope: &Scope<'_>, found: &mut Vec<Finding>) {
             let dropped = has.saturating_sub(table.columns.len());
             let error = Error::new(
                 SqlState::ProgramLimitExceeded,
-                format!("table \"{name}\" has no room for {added} more {}", if added == 1 { "column" } else { "columns" }),
+                format!("table {} has no room for {added} more {}", in_message(&name), if added == 1 { "column" } else { "columns" }),
             )
             .detail(format!(
                 "It has {has} columns, of which {dropped} were dropped. The limit is {MAX_COLUMNS}, and dropped columns count."
@@ -41,7 +41,10 @@ pub(super) fn find(scope: &Scope<'_>, found: &mut Vec<Finding>) {
             if is_built && columns > MAX_INDEX_COLUMNS {
                 let error = Error::new(
                     SqlState::ProgramLimitExceeded,
-                    format!("the new index on the key of table \"{name}\" would have {columns} columns"),
+                    format!(
+                        "the new index on the key of table {} would have {columns} columns",
+                        in_message(&name)
+                    ),
                 )
                 .detail(format!("The limit is {MAX_INDEX_COLUMNS}."))
                 .hint("List fewer columns in include_columns.");

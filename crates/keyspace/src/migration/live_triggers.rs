@@ -6,7 +6,7 @@ use super::finding::Finding;
 use super::scope::Scope;
 use super::triggers::trigger_statements;
 use crate::error::{Error, SqlState};
-use crate::sql::{literal, qualified};
+use crate::sql::{in_message, literal, qualified};
 
 /// A query whose rows are statements that drop the triggers of all migrations.
 const DROP_ALL: &str = r"SELECT format('DROP TRIGGER %I ON %s', tgname, tgrelid::regclass) FROM pg_trigger WHERE tgname LIKE '~key\_migration\_%' \gexec";
@@ -33,7 +33,8 @@ pub(super) fn find(scope: &Scope<'_>, found: &mut Vec<Finding>) {
 /// is named.
 pub fn of_other(table: &Table, other: &str) -> Error {
     let name = qualified(&table.schema, &table.name);
-    let message = format!("table \"{name}\" is part of the key migration of table \"{other}\"");
+    let message =
+        format!("table {} is part of the key migration of table {}", in_message(&name), in_message(other));
     Error::new(SqlState::ObjectNotInPrerequisiteState, message)
         .detail("A table can be part of only one migration at a time.")
         .hint(
@@ -45,8 +46,10 @@ pub fn of_other(table: &Table, other: &str) -> Error {
 /// name the table's own OID, as in a copy and after pg_upgrade, but not after a restore.
 pub fn error(table: &Table, is_bound: bool) -> Error {
     let name = qualified(&table.schema, &table.name);
-    let message =
-        format!("table \"{name}\" has triggers of a key migration that this database does not know");
+    let message = format!(
+        "table {} has triggers of a key migration that this database does not know",
+        in_message(&name)
+    );
     let error = Error::new(SqlState::ObjectNotInPrerequisiteState, message);
     if is_bound {
         error
@@ -70,7 +73,7 @@ pub fn after_restore() -> String {
 pub fn mismatch(name: &str) -> Error {
     Error::new(
         SqlState::ObjectNotInPrerequisiteState,
-        format!("table \"{name}\" does not have the triggers of the stored key migration"),
+        format!("table {} does not have the triggers of the stored key migration", in_message(name)),
     )
     .detail("The tables are not those for which the migration is stored, or it has gone on since they were copied.")
     .hint(after_restore())

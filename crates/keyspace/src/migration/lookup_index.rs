@@ -6,7 +6,7 @@ use super::key_column::{is_in, is_unique_alone};
 use super::member::Member;
 use super::scope::Scope;
 use crate::error::{Error, SqlState};
-use crate::sql::quoted;
+use crate::sql::{in_message, quoted};
 
 pub(super) fn find(scope: &Scope<'_>, found: &mut Vec<Finding>) {
     for key in scope.keys.iter().map(|key| &key.column).filter(|_| !scope.options.cut_over) {
@@ -15,7 +15,8 @@ pub(super) fn find(scope: &Scope<'_>, found: &mut Vec<Finding>) {
             continue;
         }
         let (table, column) = (key.table_sql(), &key.old_id.name);
-        let message = format!("no index keeps column \"{column}\" of table \"{table}\" unique by itself");
+        let message =
+            format!("no index keeps column \"{column}\" of table {} unique by itself", in_message(&table));
         let error = Error::new(SqlState::ObjectNotInPrerequisiteState, message)
             .detail("References are looked up by it. Until there is such an index, rows that refer to the table cannot be inserted.")
             .hint(format!("Run CREATE UNIQUE INDEX CONCURRENTLY ON {table} ({}).", quoted(column)));
@@ -31,7 +32,10 @@ fn next_to_primary_key(key: &Member<'_>) -> Option<Finding> {
     let names: Vec<String> = of_primary.map(|column| column.name.clone()).collect();
     Some(Finding::warning(
         key.table,
-        format!("the key of table \"{name}\" is column \"{column}\", because most foreign keys refer to it"),
+        format!(
+            "the key of table {} is column \"{column}\", because most foreign keys refer to it",
+            in_message(&name)
+        ),
         format!("The primary key stays as it is, on {}.", list(&names)),
     ))
 }

@@ -18,10 +18,11 @@
 //! | [`time_source`], [`key_time`], [`time_proposal`] | where keys take their time from, and the best source of a table |
 //! | [`finding`], [`findings`], [`time_findings`] | the findings before the first step |
 //! | [`surroundings`], [`candidate_reference`] | facts that only findings need |
-//! | [`permissions`], [`live_triggers`], [`replicated`], [`clashes`], [`limits`], [`type_column`], [`key_reference`], [`reference_name`], [`undeclared`], [`old_id_source`], [`trigger_functions`], `stranger`, [`costs`] | findings on one subject each |
+//! | [`permissions`], [`live_triggers`], [`replicated`], [`clashes`], [`limits`], [`type_column`], [`key_reference`], [`reference_name`], [`undeclared`], [`old_id_source`], [`trigger_functions`], `stranger`, `numeric_findings`, [`rules`], [`costs`] | findings on one subject each |
 //! | [`step`], [`triggers`], [`plan`] | a step, the triggers of a column, and the steps of each phase |
 //! | [`expression`] | expressions over old ids, and what they are for keys |
 //! | [`replacement_index`] | the index on the new column for each index on the old one |
+//! | `lacking_old_ids`, `dropped_indexes` | unique indexes that would refuse rows without an old id |
 //! | `index_columns` | the names of the columns of partitioned indexes |
 //! | [`foreign_keys`], `foreign_key_definition`, `foreign_keys_of_partitions`, [`required`], [`checks`] | the foreign keys, NOT NULL and the checks of the new columns |
 //! | [`properties`], [`carried`] | what else the new objects take over, and findings about what they cannot |
@@ -32,7 +33,7 @@
 //! | [`cutover`] | cut-over, rollback and finalization |
 //! | [`cutover_view`] | the cut-over by views, and its change to one by names |
 //! | [`nodes`] | the same migration on nodes that replicate to each other |
-//! | [`old_id`] | old ids of every type, and how SQL writes them |
+//! | [`old_id`], [`numeric`] | old ids of every type, and how SQL writes them; those of type `numeric` |
 //! | [`derive`] | the key of a row that has none |
 //! | [`backfill`] | the statement of a batch, and which pages it takes |
 //! | [`missed`] | the rows that the check at the end of a backfill finds |
@@ -57,6 +58,7 @@ pub mod costs;
 pub mod cutover;
 pub mod cutover_view;
 pub mod derive;
+mod dropped_indexes;
 pub mod expression;
 pub mod facts;
 pub mod finding;
@@ -72,6 +74,7 @@ pub mod key_column;
 mod key_reference;
 pub mod key_time;
 pub mod known_keys;
+mod lacking_old_ids;
 pub mod limits;
 pub mod live_triggers;
 mod lookup_index;
@@ -84,6 +87,8 @@ mod name_words;
 pub mod names;
 mod narrow_reference;
 pub mod nodes;
+pub mod numeric;
+mod numeric_findings;
 pub mod old_id;
 pub mod old_id_source;
 pub mod options;
@@ -100,6 +105,7 @@ mod reference_name;
 pub mod replacement_index;
 pub mod replicated;
 pub mod required;
+pub mod rules;
 pub mod scope;
 mod scope_partitions;
 pub mod settle;

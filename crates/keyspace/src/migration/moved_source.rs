@@ -14,7 +14,7 @@ use super::member::Member;
 use super::old_id::range;
 use super::scope::Scope;
 use crate::error::{Error, SqlState};
-use crate::sql::{literal, quoted};
+use crate::sql::{in_message, literal, quoted};
 
 /// The type of keys that keep their values.
 const WIDE: &str = "bigint";
@@ -93,7 +93,7 @@ const OWNED: &str = "owned";
 pub(super) fn find(member: &Member<'_>, found: &mut Vec<Finding>) {
     let (table, column) = (member.table_sql(), &member.old_id.name);
     for sequence in &member.old_id.sequences {
-        let of = format!("column \"{column}\" of table \"{table}\"");
+        let of = format!("column \"{column}\" of table {}", in_message(&table));
         if !sequence.is_owner {
             let error = Error::new(
                 SqlState::InsufficientPrivilege,

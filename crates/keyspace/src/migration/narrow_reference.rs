@@ -5,10 +5,10 @@
 
 use super::finding::Finding;
 use super::member::Member;
-use super::old_id::{IdKind, range};
+use super::old_id::{IdKind, greatest};
 use super::scope::Scope;
 use crate::error::{Error, SqlState};
-use crate::sql::quoted;
+use crate::sql::{in_message, quoted};
 
 /// A column is announced if ids have come to the last of so many parts of its values.
 const PARTS: i64 = 10;
@@ -28,7 +28,7 @@ pub(super) fn find(scope: &Scope<'_>, found: &mut Vec<Finding>) {
                 }
             }
             Some(IdKind::Text) => text(member, key, found),
-            Some(IdKind::Integer) => integer(scope, member, key, range(&member.old_id.type_name).1, found),
+            Some(IdKind::Integer) => integer(scope, member, key, greatest(member.old_id), found),
             Some(IdKind::Uuid) | None => (),
         }
     }
@@ -47,7 +47,7 @@ fn text(member: &Member<'_>, key: &Member<'_>, found: &mut Vec<Finding>) {
         .map_or_else(|| key.old_id.type_name.clone(), |length| format!("{}({length})", key.old_id.type_name));
     let error = Error::new(
         SqlState::DatatypeMismatch,
-        format!("column \"{column}\" of table \"{table}\" is of type {}", member.old_id.declared_type),
+        format!("column \"{column}\" of table {} is of type {}", in_message(&table), member.old_id.declared_type),
     )
     .detail(format!("The key that it refers to is of type {}. After the cut-over, the column could not hold the old id of every new row.", key.old_id.declared_type))
     .hint(format!(
@@ -62,20 +62,20 @@ fn integer(
     scope: &Scope<'_>,
     member: &Member<'_>,
     key: &Member<'_>,
-    greatest: i64,
+    last_held: i64,
     found: &mut Vec<Finding>,
 ) {
     let ids = scope.facts.key_ranges.iter().find(|ids| ids.0 == key.table.oid);
-    let Some((_, _, last)) = ids.filter(|ids| ids.2 > greatest - greatest / PARTS) else { return };
-    if greatest >= range(&key.old_id.type_name).1 {
+    let Some((_, _, last)) = ids.filter(|ids| ids.2 > last_held - last_held / PARTS) else { return };
+    if last_held >= greatest(key.old_id) {
         return;
     }
     let message = format!(
-        "column \"{}\" of table \"{}\" is of type {}, and ids of table \"{}\" have come to {last}",
+        "column \"{}\" of table {} is of type {}, and ids of table {} have come to {last}",
         member.old_id.name,
-        member.table_sql(),
+        in_message(&member.table_sql()),
         member.old_id.declared_type,
-        key.table_sql()
+        in_message(&key.table_sql())
     );
     found.push(Finding::warning(
         member.table,

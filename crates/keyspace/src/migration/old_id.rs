@@ -4,13 +4,14 @@ use std::fmt;
 
 use super::facts::Column;
 use super::member::Member;
+use super::numeric;
 use crate::sql::quoted;
 
 /// The types of old ids whose values can be equal. A column that refers to a key has a type of the
 /// same kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IdKind {
-    /// `smallint`, `integer` or `bigint`.
+    /// `smallint`, `integer` or `bigint`, or `numeric` with integers.
     Integer,
     /// `uuid`.
     Uuid,
@@ -22,7 +23,7 @@ impl IdKind {
     /// The kind of a type, as SQL writes it.
     pub fn of(type_name: &str) -> Option<Self> {
         match type_name {
-            "smallint" | "integer" | "bigint" => Some(Self::Integer),
+            "smallint" | "integer" | "bigint" | "numeric" => Some(Self::Integer),
             "uuid" => Some(Self::Uuid),
             "text" | "character varying" => Some(Self::Text),
             _ => None,
@@ -32,7 +33,7 @@ impl IdKind {
     /// Its types, for a message.
     pub const fn types(self) -> &'static str {
         match self {
-            Self::Integer => "smallint, integer, or bigint",
+            Self::Integer => "smallint, integer, bigint, or numeric",
             Self::Uuid => "uuid",
             Self::Text => "text or character varying",
         }
@@ -51,7 +52,7 @@ impl IdKind {
 /// An old id.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum OldId {
-    /// Of a type of integers.
+    /// An integer.
     Number(i64),
     /// The bytes of a `uuid`.
     Uuid([u8; 16]),
@@ -80,6 +81,11 @@ impl fmt::Display for OldId {
             Self::Text(bytes) => formatter.write_str(&String::from_utf8_lossy(bytes)),
         }
     }
+}
+
+/// The greatest integer that a column of old ids holds.
+pub(super) fn greatest(column: &Column) -> i64 {
+    if numeric::is_numeric(column) { numeric::greatest(column) } else { range(&column.type_name).1 }
 }
 
 /// The least and the greatest value of a type of integers.
@@ -130,6 +136,9 @@ pub(super) fn value(member: &Member<'_>, alias: &str) -> String {
     if member.holds_numbers {
         return format!("({})", number_in(member, alias));
     }
+    if numeric::is_numeric(member.old_id) {
+        return numeric::value(member, alias);
+    }
     format!("{alias}.{}::{}", quoted(&member.old_id.name), widest(member.old_id))
 }
 
@@ -169,7 +178,8 @@ pub(super) fn least(member: &Member<'_>, alias: &str) -> String {
 /// The condition that the row of a key, with the alias `p`, is the one to which a row with the alias `t`
 /// refers. It can be answered from the index of the key.
 pub(super) fn is_referenced(key: &Member<'_>, member: &Member<'_>) -> String {
-    if member.holds_numbers {
+    let is_other_type = numeric::is_numeric(member.old_id) && !numeric::is_numeric(key.old_id);
+    if member.holds_numbers || is_other_type {
         return format!("p.{} OPERATOR(pg_catalog.=) {}", quoted(&key.old_id.name), value(member, "t"));
     }
     let (key, reference) = (key.old_id, member.old_id);
@@ -230,7 +240,8 @@ mod tests {
             let member = member(&table, &column);
             assert_eq!((in_json(&member, "t").as_str(), least(&member, "t").as_str()), (name, least_of));
         }
-        assert_eq!(column("numeric", None).id_kind(), None);
+        assert_eq!(column("numeric", None).id_kind(), Some(IdKind::Integer));
+        assert_eq!(column("real", None).id_kind(), None);
         assert_eq!(column("character", None).id_kind(), None);
     }
 

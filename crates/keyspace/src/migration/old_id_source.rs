@@ -11,7 +11,7 @@ use super::old_id::IdKind;
 use super::scope::{Key, Scope};
 use super::surroundings::SequenceLeft;
 use crate::error::{Error, SqlState, capitalized};
-use crate::sql::{literal, qualified, quoted};
+use crate::sql::{in_message, literal, qualified, quoted};
 
 /// A sequence with less than this part left is near its end.
 const SMALL_PART: i64 = 10;
@@ -57,7 +57,7 @@ fn missing_default(scope: &Scope<'_>, key: &Key<'_>) -> Option<Error> {
     ));
     let error = Error::new(
         SqlState::ObjectNotInPrerequisiteState,
-        format!("column \"{column}\" of table \"{name}\" has no default"),
+        format!("column \"{column}\" of table {} has no default", in_message(&name)),
     )
     .detail(new);
     let generated = match key.column.old_id.id_kind() {
@@ -131,10 +131,7 @@ fn near_end(
     found.push(Finding::warning(
         table,
         format!(
-            "sequence {} has {} values left for column \"{column}\" of table \"{name}\"",
-            sequence.name,
-            sequence.left.max(0)
-        ),
+            "sequence {} has {} values left for column \"{column}\" of table {}", sequence.name, sequence.left.max(0), in_message(&name)),
         format!("New rows draw old ids from it until the migration is {end}. If they run out before, every INSERT fails."),
     ));
 }

@@ -16,7 +16,7 @@ use super::replacement_index;
 use super::scope::Scope;
 use super::step::{Lock, Step};
 use crate::error::{Error, SqlState};
-use crate::sql::{qualified, quoted};
+use crate::sql::{in_message, qualified, quoted};
 
 /// All findings.
 pub(super) fn find(scope: &Scope<'_>, found: &mut Vec<Finding>) {
@@ -47,7 +47,7 @@ pub(super) fn find(scope: &Scope<'_>, found: &mut Vec<Finding>) {
 pub(super) fn foreign(partition: &Table) -> Error {
     let name = qualified(&partition.schema, &partition.name);
     let parent = partition.parent.map_or("table", |_| "partition");
-    Error::new(SqlState::FeatureNotSupported, format!("{parent} \"{name}\" is a foreign table"))
+    Error::new(SqlState::FeatureNotSupported, format!("{parent} {} is a foreign table", in_message(&name)))
         .detail("The backfill reads and writes the pages of tables of this server.")
         .hint("Detach the partition for as long as the migration takes, or drop the foreign key.")
 }
@@ -64,9 +64,9 @@ fn cannot_create(scope: &Scope<'_>, table: &Table) -> Finding {
     Finding::warning(
         table,
         format!(
-            "role {} cannot create partitions of table \"{}\" during the migration",
+            "role {} cannot create partitions of table {} during the migration",
             table.owner,
-            qualified(&table.schema, &table.name)
+            in_message(&qualified(&table.schema, &table.name))
         ),
         format!(
             "PostgreSQL requires EXECUTE on the functions of the triggers that a partition gets (42501). Until the migration is finalized, let a superuser create them, or run GRANT EXECUTE ON FUNCTION {} TO {}.",
@@ -91,7 +91,7 @@ fn partitioned_by(scope: &Scope<'_>, table: &Table, found: &mut Vec<Finding>) {
     };
     let error = Error::new(
         SqlState::FeatureNotSupported,
-        format!("table \"{name}\" is partitioned by {what}"),
+        format!("table {} is partitioned by {what}", in_message(&name)),
     )
     .detail("PostgreSQL routes a row to its partition before triggers can fill in the other column, and a partition cannot be given other bounds.")
     .hint("Create a table that is partitioned by the new key, and move the rows.");
@@ -113,7 +113,7 @@ fn constraints(scope: &Scope<'_>, table: &Table, found: &mut Vec<Finding>) {
         let what = if kind == "p" { "primary key" } else { "exclusion constraint" };
         let error = Error::new(
             SqlState::FeatureNotSupported,
-            format!("{what} \"{}\" of partitioned table \"{name}\" contains a reference to the key", index.name),
+            format!("{what} \"{}\" of partitioned table {} contains a reference to the key", index.name, in_message(&name)),
         )
         .detail("PostgreSQL has no way to build its counterpart on the new column without blocking writes to all partitions.")
         .hint(format!(
@@ -139,7 +139,10 @@ fn own_references(scope: &Scope<'_>, top: &Table, partition: &Table, found: &mut
         let column = partition.column(reference.column).map_or("", |column| column.name.as_str());
         let error = Error::new(
             SqlState::FeatureNotSupported,
-            format!("column \"{column}\" of partition \"{name}\" is a reference of the partition alone"),
+            format!(
+                "column \"{column}\" of partition {} is a reference of the partition alone",
+                in_message(&name)
+            ),
         )
         .detail("Columns are added to a partitioned table and all of its partitions together.")
         .hint(format!(
@@ -157,7 +160,7 @@ fn own_references(scope: &Scope<'_>, top: &Table, partition: &Table, found: &mut
     for key in scope.facts.foreign_keys.iter().filter(is_own) {
         let error = Error::new(
             SqlState::FeatureNotSupported,
-            format!("partition \"{name}\" has foreign key \"{}\" of its own", key.name),
+            format!("partition {} has foreign key \"{}\" of its own", in_message(&name), key.name),
         )
         .detail("Only foreign keys of the partitioned table get a counterpart on keys.")
         .hint(format!(
@@ -176,7 +179,7 @@ fn own_not_null(scope: &Scope<'_>, partition: &Table, found: &mut Vec<Finding>) 
         let column = &part.old_id.name;
         let error = Error::new(
             SqlState::FeatureNotSupported,
-            format!("column \"{column}\" of partition \"{name}\" is NOT NULL, and that of its table is not"),
+            format!("column \"{column}\" of partition {} is NOT NULL, and that of its table is not", in_message(&name)),
         )
         .detail("After the cut-over, old ids can be NULL. PostgreSQL gives NOT NULL to the new column of a partition together with that of the table.")
         .hint(format!("Run ALTER TABLE {name} ALTER COLUMN {} DROP NOT NULL, or set that of the table NOT NULL.", quoted(column)));
@@ -186,12 +189,10 @@ fn own_not_null(scope: &Scope<'_>, partition: &Table, found: &mut Vec<Finding>) 
 
 fn other_owner(top: &Table, partition: &Table) -> Error {
     let name = qualified(&partition.schema, &partition.name);
-    let message = format!("partition \"{name}\" does not have the owner of its table");
+    let message = format!("partition {} does not have the owner of its table", in_message(&name));
     Error::new(SqlState::FeatureNotSupported, message)
         .detail(format!(
-            "Table \"{}\" belongs to role \"{}\", and the partition to \"{}\". The rows of a table are looked up with the rights of one role.",
-            qualified(&top.schema, &top.name), top.owner, partition.owner
-        ))
+            "Table {} belongs to role \"{}\", and the partition to \"{}\". The rows of a table are looked up with the rights of one role.", in_message(&qualified(&top.schema, &top.name)), top.owner, partition.owner))
         .hint(format!("ALTER TABLE {name} OWNER TO {}.", quoted(&top.owner)))
 }
 
@@ -209,7 +210,8 @@ fn locks(scope: &Scope<'_>, table: &Table) -> Option<Finding> {
     let wanted = i64::try_from(wanted.sum::<usize>()).unwrap_or(i64::MAX);
     let name = qualified(&table.schema, &table.name);
     let message = format!(
-        "the cut-over locks table \"{name}\" with its {} partitions and all of their indexes: {wanted} locks at once",
+        "the cut-over locks table {} with its {} partitions and all of their indexes: {wanted} locks at once",
+        in_message(&name),
         tables.len() - 1
     );
     let slots = scope.facts.lock_slots;

@@ -24,7 +24,7 @@ use super::step::{Lock, Runs, Step};
 use super::time_findings;
 use super::triggers::trigger_statements_of;
 use crate::error::Error;
-use crate::sql::{literal, qualified, quoted};
+use crate::sql::{in_message, literal, qualified, quoted};
 
 /// The page size of nearly every server.
 const PAGE: i64 = 8_192;
@@ -336,7 +336,8 @@ fn verify(scope: &Scope<'_>, steps: &mut Vec<Step>) {
         .iter()
         .filter_map(|(table, doubt)| {
             let table = scope.facts.table(*table)?;
-            Some(format!("table \"{}\" {}", qualified(&table.schema, &table.name), doubt.reason()))
+            let name = qualified(&table.schema, &table.name);
+            Some(format!("table {} {}", in_message(&name), doubt.reason()))
         })
         .collect();
     step.detail = doubts.join("; ");

@@ -8,14 +8,14 @@
 //! that make them are then left once more.
 
 use super::facts::{Index, Table};
-use super::finding::Finding;
+use super::finding::{Finding, list_of_objects};
 use super::phase::Phase;
 use super::properties;
 use super::replacement_index;
 use super::scope::Scope;
 use super::step::{Lock, Runs, Statement, Step};
 use crate::error::{Error, SqlState};
-use crate::sql::{qualified, quoted};
+use crate::sql::{in_message, qualified, quoted};
 
 /// Whether the primary key of a table moves at the cut-over.
 pub(super) fn moves(scope: &Scope<'_>, table: &Table) -> bool {
@@ -47,7 +47,7 @@ fn stays(scope: &Scope<'_>, table: &Table, primary: &Index) -> Option<String> {
         return Some(format!("publication \"{}\" lists the old ids, or filters by them", publication.name));
     }
     let dependents = &constraint?.dependents;
-    (!dependents.is_empty()).then(|| format!("it is needed by {}", dependents.join(", ")))
+    (!dependents.is_empty()).then(|| format!("it is needed by {}", list_of_objects(dependents)))
 }
 
 /// Warns of primary keys that stay.
@@ -61,8 +61,9 @@ pub(super) fn find(scope: &Scope<'_>, found: &mut Vec<Finding>) {
             let name = qualified(&table.schema, &table.name);
             if scope.keeps_values() {
                 let message = format!(
-                    "primary key \"{}\" of table \"{name}\" cannot move at the cut-over",
-                    primary.name
+                    "primary key \"{}\" of table {} cannot move at the cut-over",
+                    primary.name,
+                    in_message(&name)
                 );
                 let error = Error::new(SqlState::FeatureNotSupported, message)
                     .detail(format!("It would have to, because old ids can be NULL from then on. But {why}."))
@@ -72,7 +73,7 @@ pub(super) fn find(scope: &Scope<'_>, found: &mut Vec<Finding>) {
             }
             found.push(Finding::warning(
                 table,
-                format!("primary key \"{}\" of table \"{name}\" does not move at the cut-over", primary.name),
+                format!("primary key \"{}\" of table {} does not move at the cut-over", primary.name, in_message(&name)),
                 format!("It moves at the end of the migration, because {why}. The foreign keys that refer to keys of this table stay until then, too."),
             ));
         }
@@ -177,7 +178,8 @@ fn moved<'a>(scope: &Scope<'a>) -> Vec<(&'a Table, Option<&'a Index>, &'a Index)
 pub(super) fn check_roll_back(scope: &Scope<'_>) -> Result<(), Error> {
     for (table, old, primary) in moved(scope) {
         let (name, of) = (&primary.name, qualified(&table.schema, &table.name));
-        let message = format!("primary key \"{name}\" of table \"{of}\" cannot move back to the old ids");
+        let message =
+            format!("primary key \"{name}\" of table {} cannot move back to the old ids", in_message(&of));
         let error = Error::new(SqlState::ObjectNotInPrerequisiteState, message);
         if old.is_none() {
             return Err(error.detail("The unique index on the old ids is missing, or not valid.").hint(
@@ -187,7 +189,8 @@ pub(super) fn check_roll_back(scope: &Scope<'_>) -> Result<(), Error> {
                 ),
             ));
         }
-        let dependents = primary.constraint.as_ref().map(|constraint| constraint.dependents.join(", "));
+        let dependents =
+            primary.constraint.as_ref().map(|constraint| list_of_objects(&constraint.dependents));
         if let Some(dependents) = dependents.filter(|dependents| !dependents.is_empty()) {
             return Err(error
                 .detail(format!("It is needed by {dependents}."))

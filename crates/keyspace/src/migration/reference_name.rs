@@ -5,7 +5,7 @@ use super::facts::Table;
 use super::finding::Finding;
 use super::name_words::{base, is_plural, words};
 use super::scope::Scope;
-use crate::sql::qualified;
+use crate::sql::{in_message, qualified};
 
 pub(super) fn find(scope: &Scope<'_>, found: &mut Vec<Finding>) {
     for member in scope.members.iter().filter(|member| !member.is_key && !member.declared) {
@@ -23,12 +23,7 @@ pub(super) fn find(scope: &Scope<'_>, found: &mut Vec<Finding>) {
         found.push(Finding::warning(
             member.table,
             format!(
-                "column \"{}\" of table \"{}\" has the name of table \"{}\", but refers to table \"{}\"",
-                member.old_id.name,
-                name(member.table),
-                name(other),
-                name(own)
-            ),
+                "column \"{}\" of table {} has the name of table {}, but refers to table {}", member.old_id.name, in_message(&name(member.table)), in_message(&name(other)), in_message(&name(own))),
             "Rows would get the keys of another table. If this is not intended, CALL key_migration_rollback(), create the migration again, and name the table with refers_to in key_migration_add_reference().",
         ));
     }

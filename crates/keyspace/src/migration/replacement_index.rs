@@ -1,12 +1,14 @@
 //! The index on the new column for each index on the old one.
 
-use super::expression::{Rewritten, is_same, is_same_in_bigint, rewritten};
+use super::expression::{Rewritten, is_same, is_same_in_bigint, rewritten, taken_for};
 use super::facts::{Index, IndexConstraint, IndexKey, Table};
+use super::finding::Finding;
 use super::key_column::is_index_of_key;
+use super::lacking_old_ids;
 use super::member::Member;
 use super::scope::{Key, Scope};
 use crate::error::{Error, SqlState};
-use crate::sql::{qualified, quoted};
+use crate::sql::{in_message, qualified, quoted};
 
 /// What happens to an index on a column of old ids.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +34,10 @@ pub fn replacement(scope: &Scope<'_>, table: &Table, index: &Index) -> Replaceme
         Err(error) if scope.index_stays(table.oid, index) => {
             return Replacement::Leave(format!("The index stays. {}", error.detail.unwrap_or_default()));
         }
+        // Nothing but the speed of queries depends on it.
+        Err(error) if !index.is_unique && !index.is_exclusion && !index.used_columns.contains(&0) => {
+            return Replacement::Leave(stays_on_old_ids(scope, table, index, error));
+        }
         Err(error) => return Replacement::Refuse(Box::new(error)),
     };
     if index.is_exclusion && scope.keeps_values() {
@@ -44,13 +50,16 @@ pub fn replacement(scope: &Scope<'_>, table: &Table, index: &Index) -> Replaceme
         |column: i16| scope.mapped_in(table.oid, index, &[column]).first().copied().unwrap_or(column);
     let mut keys = Vec::new();
     for (at, key) in index.keys.iter().enumerate() {
-        let expression = on_keys.expressions.get(at).and_then(Option::as_deref);
-        let is_replaced = mapped(key.column) != key.column;
+        let expression = on_keys.expressions.get(at).and_then(Option::as_ref);
+        let is_replaced =
+            mapped(key.column) != key.column || expression.is_some_and(|expression| expression.is_key);
+        let expression = expression.map(|expression| expression.text.as_str());
         let class = match operator_class(scope, index, key, is_replaced) {
             Ok(class) => class,
             Err(why) => return Replacement::Leave(why),
         };
-        keys.push(key_sql(scope, table, index, key, &KeySql { expression, is_replaced, class }));
+        let column = scope.column_sql(table, mapped(key.column));
+        keys.push(key_sql(index, key, &KeySql { column, expression, is_replaced, class }));
     }
     let mut include: Vec<String> =
         index.include.iter().map(|column| scope.column_sql(table, mapped(*column))).collect();
@@ -65,33 +74,57 @@ pub fn replacement(scope: &Scope<'_>, table: &Table, index: &Index) -> Replaceme
         let statement = constraint_on_only(table, index, constraint, (&name, &keys, &include));
         return Replacement::Create { name, statement };
     }
-    let mut statement = format!(
-        "CREATE {}INDEX {}{} ON {}{} USING {} ({})",
-        if index.is_unique { "UNIQUE " } else { "" },
-        // PostgreSQL cannot build it concurrently, and there is nothing to build.
-        if table.is_partitioned() { "" } else { "CONCURRENTLY " },
-        quoted(&name),
-        if table.is_partitioned() { "ONLY " } else { "" },
-        qualified(&table.schema, &table.name),
-        quoted(&index.method),
-        keys.join(", ")
-    );
-    if !include.is_empty() {
-        statement.push_str(&format!(" INCLUDE ({})", include.join(", ")));
-    }
-    if index.nulls_not_distinct {
-        statement.push_str(" NULLS NOT DISTINCT");
-    }
-    if !index.options.is_empty() {
-        statement.push_str(&format!(" WITH ({})", index.options.join(", ")));
-    }
-    if let Some(tablespace) = &index.tablespace {
-        statement.push_str(&format!(" TABLESPACE {}", quoted(tablespace)));
-    }
-    if let Some(predicate) = &on_keys.predicate {
-        statement.push_str(&format!(" WHERE {predicate}"));
-    }
+    let predicate = on_keys.predicate.as_deref();
+    let statement =
+        Definition { name: &name, keys, include, predicate, with_partitions: false }.sql(table, index);
     Replacement::Create { name, statement }
+}
+
+/// What differs between an index and another one that is like it.
+pub(super) struct Definition<'a> {
+    /// Its name, not quoted.
+    pub(super) name: &'a str,
+    /// Its key columns, as SQL.
+    pub(super) keys: Vec<String>,
+    /// The columns that it includes, as SQL.
+    pub(super) include: Vec<String>,
+    /// Its condition.
+    pub(super) predicate: Option<&'a str>,
+    /// Whether those of partitions are built with that of a partitioned table.
+    pub(super) with_partitions: bool,
+}
+
+impl Definition<'_> {
+    /// The statement that builds it like another one.
+    pub(super) fn sql(&self, table: &Table, like: &Index) -> String {
+        let mut statement = format!(
+            "CREATE {}INDEX {}{} ON {}{} USING {} ({})",
+            if like.is_unique { "UNIQUE " } else { "" },
+            // PostgreSQL cannot build it concurrently.
+            if table.is_partitioned() { "" } else { "CONCURRENTLY " },
+            quoted(self.name),
+            if table.is_partitioned() && !self.with_partitions { "ONLY " } else { "" },
+            qualified(&table.schema, &table.name),
+            quoted(&like.method),
+            self.keys.join(", ")
+        );
+        if !self.include.is_empty() {
+            statement.push_str(&format!(" INCLUDE ({})", self.include.join(", ")));
+        }
+        if like.nulls_not_distinct {
+            statement.push_str(" NULLS NOT DISTINCT");
+        }
+        if !like.options.is_empty() {
+            statement.push_str(&format!(" WITH ({})", like.options.join(", ")));
+        }
+        if let Some(tablespace) = &like.tablespace {
+            statement.push_str(&format!(" TABLESPACE {}", quoted(tablespace)));
+        }
+        if let Some(predicate) = self.predicate {
+            statement.push_str(&format!(" WHERE {predicate}"));
+        }
+        statement
+    }
 }
 
 /// The unique constraint of a partitioned table, without those of its partitions. PostgreSQL cannot
@@ -157,7 +190,8 @@ pub fn existing<'a>(scope: &Scope<'a>, table: &'a Table, index: &Index) -> Optio
             && columns(other) == wanted
             && is_expression(on_keys.predicate.as_deref(), other.predicate.as_ref())
             && on_keys.expressions.iter().zip(&other.keys).all(|(wanted, found)| {
-                is_expression(wanted.as_deref(), found.expression.as_ref())
+                let wanted = wanted.as_ref().map(|wanted| wanted.text.as_str());
+                is_expression(wanted, found.expression.as_ref())
             })
     };
     let name = name_of_replacement(scope, index);
@@ -224,14 +258,21 @@ pub fn keeps_name(scope: &Scope<'_>, table: &Table, index: &Index) -> bool {
     };
     let has_key =
         index.keys.iter().any(|key| is_key(key.column)) || index.used_columns.iter().any(|one| is_key(*one));
-    (index.is_unique || index.is_exclusion) && !has_key
+    (index.is_unique || index.is_exclusion) && !has_key && !lacking_old_ids::is_dropped(scope, table, index)
 }
 
 /// The expressions and the condition of an index, on keys.
 struct OnKeys {
     /// For each key column, the expression that it is.
-    expressions: Vec<Option<String>>,
+    expressions: Vec<Option<OnKey>>,
     predicate: Option<String>,
+}
+
+/// An expression on keys.
+struct OnKey {
+    text: String,
+    /// Whether it is a key, while the one on old ids is an old id.
+    is_key: bool,
 }
 
 /// The expressions and the condition of an index, on keys.
@@ -262,8 +303,12 @@ fn on_keys(scope: &Scope<'_>, table: &Table, index: &Index) -> Result<OnKeys, Er
     };
     let mut expressions = Vec::new();
     for key in &index.keys {
-        let new = key.expression.as_deref().map(|text| rewrite("an expression", text)).transpose()?;
-        expressions.push(new);
+        let Some(text) = key.expression.as_deref() else {
+            expressions.push(None);
+            continue;
+        };
+        let is_key = !scope.keeps_values() && taken_for(text, &replaced).is_some();
+        expressions.push(Some(OnKey { text: rewrite("an expression", text)?, is_key }));
     }
     let predicate =
         index.predicate.as_deref().map(|predicate| rewrite("a condition", predicate)).transpose()?;
@@ -282,12 +327,8 @@ fn on_keys(scope: &Scope<'_>, table: &Table, index: &Index) -> Result<OnKeys, Er
     if index.is_unique && (depends || equal_nulls) {
         return Err(could_be_violated(scope, table, index));
     }
-    if index.is_unique && scope.keeps_values() {
-        let has_member =
-            index.keys.iter().any(|key| key.column != 0 && scope.member(table.oid, key.column).is_some());
-        if !names.is_empty() || (index.nulls_not_distinct && has_member) {
-            return Err(could_be_violated_by_old_ids(table, index));
-        }
+    if lacking_old_ids::refuses(scope, table, index) && !lacking_old_ids::is_dropped(scope, table, index) {
+        return Err(could_be_violated_by_old_ids(table, index));
     }
     Ok(OnKeys { expressions, predicate })
 }
@@ -302,14 +343,58 @@ fn cannot_be_on_keys(scope: &Scope<'_>, table: &Table, index: &Index, what: &str
     let why = if scope.keeps_values() {
         "It calls a function with an old id, casts it to a type that cannot hold every bigint, or uses the whole row."
     } else {
-        "Only comparisons with NULL, and of references to the same key with each other, mean the same for keys."
+        "Only comparisons with NULL, and of references to the same key with each other, mean the same for keys, and an integer that is the second argument of COALESCE."
     };
     Error::new(
         SqlState::FeatureNotSupported,
-        format!("index \"{name}\" of table \"{of}\" cannot be built on keys"),
+        format!("index {} of table {} cannot be built on keys", in_message(&name), in_message(&of)),
     )
     .detail(format!("It has {what}. {why}"))
     .hint(format!("Run DROP INDEX CONCURRENTLY {name} first. {rest}"))
+}
+
+/// Why an index gets no replacement, and what to do, as sentences.
+fn stays_on_old_ids(scope: &Scope<'_>, table: &Table, index: &Index, error: Error) -> String {
+    let name = qualified(&table.schema, &index.name);
+    let when = if scope.options.cut_over { "" } else { " once the migration is prepared" };
+    format!(
+        "It stays on the old ids. {} Create the one that queries on keys need{when}, and run DROP INDEX CONCURRENTLY {name} before the migration is finalized.",
+        error.detail.unwrap_or_default()
+    )
+}
+
+/// Refuses unique indexes in which a missing reference counts as an id that a row can have. On keys it
+/// is equal to no row.
+pub(super) fn find(scope: &Scope<'_>, found: &mut Vec<Finding>) {
+    if scope.keeps_values() || scope.options.cut_over {
+        return;
+    }
+    for table in scope.tables() {
+        let is_asked = |index: &&Index| index.is_unique && index.is_valid && !scope.is_new(table, index);
+        for index in scope.indexes(table).filter(is_asked) {
+            let members = scope.replaced_in(table.oid, index);
+            let replaced = scope.replaced(members, |member| member.shadow_name.clone());
+            let taken = index.keys.iter().filter_map(|key| taken_for(key.expression.as_deref()?, &replaced));
+            found.extend(taken.filter_map(|(key, id)| may_be_an_id(scope, table, index, key, id)));
+        }
+    }
+}
+
+/// The finding on an id that is not below all ids.
+fn may_be_an_id(scope: &Scope<'_>, table: &Table, index: &Index, key: u32, id: i64) -> Option<Finding> {
+    let range = scope.facts.key_ranges.iter().find(|range| range.0 == key);
+    let is_below = range.map_or(id <= 0, |(_, least, _)| id < *least);
+    let root = scope.facts.table(key).filter(|_| !is_below)?;
+    let (name, of) = (qualified(&table.schema, &index.name), qualified(&root.schema, &root.name));
+    let message = format!(
+        "unique index {} treats a missing reference as id {id} of table {}",
+        in_message(&name),
+        in_message(&of)
+    );
+    let error = Error::new(SqlState::FeatureNotSupported, message)
+        .detail("The table has this id, a lower one, or can get it. On keys, a missing reference is not equal to any row.")
+        .hint(format!("Run DROP INDEX CONCURRENTLY {name} first. If you need it, create an index on the key once the migration is prepared."));
+    Some(Finding::error(table, error))
 }
 
 fn could_be_violated(scope: &Scope<'_>, table: &Table, index: &Index) -> Error {
@@ -327,26 +412,27 @@ fn could_be_violated(scope: &Scope<'_>, table: &Table, index: &Index) -> Error {
     } else {
         "Use ALTER TABLE ... ALTER CONSTRAINT ... NOT DEFERRABLE for the foreign key until the migration is finalized, or drop the index until then."
     };
-    let message = format!("unique index \"{name}\" could be violated by rows without a key");
+    let message = format!("unique index {} could be violated by rows without a key", in_message(&name));
     Error::new(SqlState::FeatureNotSupported, message)
         .detail(format!("Rows can have an old id in {} and no key: if they refer to no row, or until the row that they refer to is inserted. In an index on keys, such rows count as equal.", columns.join(", ")))
         .hint(hint)
 }
 
-/// The error for a unique index in which rows without an old id would be equal, or would take part.
+/// The error for a constraint in which rows without an old id would be equal.
 fn could_be_violated_by_old_ids(table: &Table, index: &Index) -> Error {
     let name = qualified(&table.schema, &index.name);
-    let message = format!("unique index \"{name}\" could be violated by rows without an old id");
+    let message = format!("unique index {} could be violated by rows without an old id", in_message(&name));
     Error::new(SqlState::FeatureNotSupported, message)
-        .detail("After the cut-over, rows whose key the old column cannot hold have no old id. The index treats NULL as a value, or has a condition or an expression on old ids.")
-        .hint("Drop the index until the migration is cut over, and create it on the new column.")
+        .detail("After the cut-over, rows whose key the old column cannot hold have no old id, and the constraint or replica identity treats NULL as a value.")
+        .hint("Drop it until the migration is cut over, and create it on the new column.")
 }
 
 /// The error for an exclusion constraint, which rows without an old id would escape.
 fn exclusion_on_old_ids(table: &Table, index: &Index) -> Error {
     let (name, of) = (&index.name, qualified(&table.schema, &table.name));
     let message = format!(
-        "exclusion constraint \"{name}\" of table \"{of}\" cannot be built on keys without blocking writes"
+        "exclusion constraint \"{name}\" of table {} cannot be built on keys without blocking writes",
+        in_message(&of)
     );
     Error::new(SqlState::FeatureNotSupported, message)
         .detail("After the cut-over, rows whose key the old column cannot hold have no old id, so the constraint on old ids does not hold for them.")
@@ -413,7 +499,7 @@ fn operator_class(
     // Its counterpart: uuid_bloom_ops for int8_bloom_ops, gist_uuid_ops for gist_int4_ops. A class of
     // patterns has none.
     let bare = given.rsplit_once('.').map_or(given.as_str(), |(_, name)| name).trim_matches('"');
-    let counterpart = ["int2", "int4", "int8", "uuid", "text", "varchar"]
+    let counterpart = ["int2", "int4", "int8", "numeric", "uuid", "text", "varchar"]
         .iter()
         .find(|old| bare.contains(**old))
         .map(|old| bare.replacen(old, target, 1));
@@ -424,20 +510,21 @@ fn operator_class(
 }
 
 /// What a key column is.
-struct KeySql<'a> {
-    expression: Option<&'a str>,
-    is_replaced: bool,
-    class: Option<String>,
+pub(super) struct KeySql<'a> {
+    /// The column, as SQL, if it is no expression.
+    pub(super) column: String,
+    pub(super) expression: Option<&'a str>,
+    /// Whether it takes the place of a column of another type.
+    pub(super) is_replaced: bool,
+    /// Its operator class, if it must be named.
+    pub(super) class: Option<String>,
 }
 
-fn key_sql(scope: &Scope<'_>, table: &Table, index: &Index, key: &IndexKey, what: &KeySql<'_>) -> String {
+/// A key column of an index, as SQL.
+pub(super) fn key_sql(index: &Index, key: &IndexKey, what: &KeySql<'_>) -> String {
     let mut sql = match what.expression {
         Some(expression) => format!("({expression})"),
-        None => {
-            let column =
-                scope.mapped_in(table.oid, index, &[key.column]).first().copied().unwrap_or(key.column);
-            scope.column_sql(table, column)
-        }
+        None => what.column.clone(),
     };
     // Keys have no collation.
     let collation =

@@ -9,7 +9,7 @@ use super::finding::{Finding, list};
 use super::scope::Scope;
 use super::surroundings::{Replication, TableUse, TriggerCall};
 use crate::error::{Error, SqlState};
-use crate::sql::{literal, qualified, quoted};
+use crate::sql::{in_message, literal, qualified, quoted};
 
 /// A program that replicates by triggers on the tables.
 struct Program {
@@ -67,7 +67,7 @@ pub(super) fn find(scope: &Scope<'_>, found: &mut Vec<Finding>) {
 /// The error for a table at which rows arrive.
 fn arriving(table: &Table, detail: String, hint: String) -> Finding {
     let name = qualified(&table.schema, &table.name);
-    let message = format!("table \"{name}\" receives rows from other servers");
+    let message = format!("table {} receives rows from other servers", in_message(&name));
     let error = Error::new(SqlState::FeatureNotSupported, message)
         .detail(format!(
             "{detail} The backfill could overwrite, or win over, changes that are still on their way."
@@ -118,7 +118,7 @@ fn extensions(table: &Table, uses: &TableUse, found: &mut Vec<Finding>) {
                 } else {
                     found.push(Finding::warning(
                         table,
-                        format!("table \"{name}\" may receive rows from other servers"),
+                        format!("table {} may receive rows from other servers", in_message(&name)),
                         format!(
                             "{of} Only the other server knows which tables they bring. If this one is among them, the backfill could win over changes that are still on their way.{drop}"
                         ),
@@ -133,7 +133,7 @@ fn extensions(table: &Table, uses: &TableUse, found: &mut Vec<Finding>) {
                 if !is_both {
                     found.push(Finding::warning(
                         table,
-                        format!("table \"{name}\" is in a replication set of {extension}"),
+                        format!("table {} is in a replication set of {extension}", in_message(&name)),
                         "Add the new columns on the subscribers first. The backfill is replicated. A cut-over on only one side stops replication.",
                     ));
                 }
@@ -155,7 +155,7 @@ fn programs(table: &Table, uses: &TableUse, found: &mut Vec<Finding>) {
             let detail = format!("{by} They do not tell whether rows arrive as well.");
             found.push(arriving(table, detail, program.hint.to_owned()));
         } else {
-            let message = format!("table \"{name}\" is replicated by {}", program.name);
+            let message = format!("table {} is replicated by {}", in_message(&name), program.name);
             found.push(Finding::warning(table, message, format!("{by} {}", program.hint)));
         }
     }

@@ -11,7 +11,7 @@ use super::old_id::IdKind;
 use super::options::{KeyOptions, Options, Target};
 use super::parts::{part, partitions};
 use crate::error::{Error, SqlState};
-use crate::sql::{qualified, quoted};
+use crate::sql::{in_message, qualified, quoted};
 
 /// The schema of the operators of old ids, and of the targets `uuid` and `bigint`.
 const CORE: &str = "pg_catalog";
@@ -460,7 +460,7 @@ fn member<'a>(
         key,
         declared,
         holds_numbers: !options.target.keeps_values()
-            && key_column.is_some_and(Column::is_integer)
+            && key_column.and_then(Column::id_kind) == Some(IdKind::Integer)
             && old_id.id_kind() == Some(IdKind::Text),
         refers: options
             .condition(table.oid, old_id.number)
@@ -485,13 +485,17 @@ fn two_keys(facts: &Facts, one: &Found<'_>, other: u32) -> Error {
     let column = &one.old_id.name;
     let (message, detail) = if one.is_key {
         (
-            format!("the key of table \"{name}\" refers to the key of table \"{}\"", table(other)),
+            format!("the key of table {} refers to the key of table {}", in_message(&name), in_message(&table(other))),
             "It is already part of the migration as a reference, and takes its values from the referenced key.".to_owned(),
         )
     } else {
         (
-            format!("column \"{column}\" of table \"{name}\" refers to two keys"),
-            format!("It refers to the keys of tables \"{}\" and \"{}\".", table(one.key), table(other)),
+            format!("column \"{column}\" of table {} refers to two keys", in_message(&name)),
+            format!(
+                "It refers to the keys of tables {} and {}.",
+                in_message(&table(one.key)),
+                in_message(&table(other))
+            ),
         )
     };
     Error::new(SqlState::FeatureNotSupported, message)

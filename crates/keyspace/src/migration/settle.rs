@@ -3,7 +3,7 @@
 
 use super::checks;
 use super::foreign_keys;
-use super::foreign_keys_of_partitions::marked_keys;
+use super::foreign_keys_of_partitions::{self, marked_keys};
 use super::kept_values;
 use super::phase::Phase;
 use super::required;
@@ -48,6 +48,15 @@ pub fn before_roll_back(scope: &Scope<'_>) -> Vec<Step> {
 /// The steps that remove what those have added.
 pub fn without_roll_back(scope: &Scope<'_>) -> Vec<Step> {
     kept_values::without_roll_back(scope, Phase::CutOver)
+}
+
+/// The steps before a migration is removed: foreign keys that only partitions have since the rollback of a
+/// cut-over. Their table gets them, so that new partitions have them, too.
+pub fn before_removal(scope: &Scope<'_>) -> Vec<Step> {
+    if scope.options.cut_over {
+        return Vec::new();
+    }
+    foreign_keys_of_partitions::unsettled(scope, Phase::Validated)
 }
 
 /// The steps before the end of a migration, each of which is one transaction.

@@ -5,7 +5,7 @@ use super::finding::MAX_LISTED;
 use super::foreign_keys::is_trusted;
 use super::scope::Scope;
 use crate::error::{Error, SqlState};
-use crate::sql::{qualified, quoted};
+use crate::sql::{in_message, qualified, quoted};
 
 /// Refuses a foreign key on keys if validating it would run code of others as the owner of the
 /// table (fault A07).
@@ -32,14 +32,13 @@ pub(super) fn stranger<'a>(
         .map(|code| format!("{} \"{}\" calls {}", code.kind, code.name, code.function))
         .collect();
     let message = format!(
-        "validating foreign key \"{}\" of table \"{name}\" would run functions of other roles with the privileges of {role}",
-        key.name
+        "validating foreign key \"{}\" of table {} would run functions of other roles with the privileges of {role}",
+        key.name,
+        in_message(&name)
     );
     let error = Error::new(SqlState::InsufficientPrivilege, message)
         .detail(format!(
-            "The validation runs a query on both tables as the owner of the referencing table, and the planner evaluates expressions of table \"{other}\": {}.",
-            calls.join(", ")
-        ))
+            "The validation runs a query on both tables as the owner of the referencing table, and the planner evaluates expressions of table {}: {}.", in_message(&other), calls.join(", ")))
         .hint(format!(
             "Drop these objects until the foreign key is validated, give the functions to a role with the privileges of {role}, or give both tables the same owner."
         ));

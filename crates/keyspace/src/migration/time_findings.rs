@@ -8,7 +8,7 @@ use super::old_id::IdKind;
 use super::scope::{Key, Scope};
 use super::time_source::{TimeReference, TimeSource, TimeType};
 use crate::error::{Error, SqlState};
-use crate::sql::{qualified, quoted};
+use crate::sql::{in_message, qualified, quoted};
 
 /// All of them.
 pub(super) fn find(scope: &Scope<'_>) -> Vec<Finding> {
@@ -65,7 +65,7 @@ fn of_ids_given_away(scope: &Scope<'_>, key: &Key<'_>) -> Option<Finding> {
     is_text.then(|| {
         Finding::warning(
             table,
-            format!("keys of table \"{}\" have {what}", qualified(&table.schema, &table.name)),
+            format!("keys of table {} have {what}", in_message(&qualified(&table.schema, &table.name))),
             format!(
                 "If the id of a row is changed, and another row{when} gets the former id before the phase \"indexed\", both have \
                  the same key, and the index on keys cannot be built. Give no ids to other rows until then. Afterwards the \
@@ -82,13 +82,17 @@ fn without_time(key: &Key<'_>) -> String {
 
 /// The order of keys that have the same time.
 fn order(key: &Key<'_>) -> &'static str {
-    if key.column.old_id.is_integer() { "the order of their old ids" } else { "no particular order" }
+    if key.column.old_id.id_kind() == Some(IdKind::Integer) {
+        "the order of their old ids"
+    } else {
+        "no particular order"
+    }
 }
 
 fn of_column(key: &Key<'_>, column: &Column) -> Vec<Finding> {
     let table = key.column.table;
     let name = qualified(&table.schema, &table.name);
-    let of = format!("column \"{}\" of table \"{name}\"", column.name);
+    let of = format!("column \"{}\" of table {}", column.name, in_message(&name));
     let mut found = Vec::new();
     if !column.not_null {
         let part = match column.null_thousandths {
@@ -125,7 +129,7 @@ fn of_reference(scope: &Scope<'_>, key: &Key<'_>, of: &TimeReference) -> Vec<Fin
     if let Some(column) = table.column(of.column).filter(|column| !column.not_null) {
         found.push(Finding::warning(
             table,
-            format!("column \"{}\" of table \"{name}\" can be null", column.name),
+            format!("column \"{}\" of table {} can be null", column.name, in_message(&name)),
             format!("Rows that refer to no row with a time {}", without_time(key)),
         ));
     }
@@ -135,7 +139,8 @@ fn of_reference(scope: &Scope<'_>, key: &Key<'_>, of: &TimeReference) -> Vec<Fin
     }
     let role = quoted(&parent.owner);
     let other = parent.name_sql();
-    let message = format!("owner {role} of table \"{name}\" cannot read table \"{other}\"");
+    let message =
+        format!("owner {role} of table {} cannot read table {}", in_message(&name), in_message(&other));
     let error = Error::new(SqlState::InsufficientPrivilege, message);
     found.push(Finding::error(
         table,

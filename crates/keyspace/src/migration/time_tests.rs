@@ -245,7 +245,7 @@ fn a_time_whose_name_says_that_it_changes_is_not_taken_without_being_asked_for()
     facts.time_parents = vec![parent(&[(1, "id", "integer"), (2, "updated_at", INSTANT)])];
     let request = TimeRequest { reference: text("replaces"), ..TimeRequest::default() };
     let error = refusal(&facts, &asked(request));
-    assert!(error.detail.unwrap().starts_with("Table \"shop.\"Baskets\"\" has one column"));
+    assert!(error.detail.unwrap().starts_with("Table shop.\"Baskets\" has one column"));
     assert!(
         error.hint.unwrap().contains("timestamp_reference => 'replaces', timestamp_column => 'updated_at'")
     );
@@ -262,7 +262,7 @@ fn a_key_that_refers_to_another_one_has_no_key_of_its_own() {
     facts.time_parents = vec![parent(&[(1, "id", "bigint"), (2, "created_at", INSTANT)])];
     facts.time_parents[0].column = 1;
     let error = refusal(&facts, &options());
-    assert_eq!(error.message, "the key of table \"shop.orders\" refers to table \"shop.\"Baskets\"\"");
+    assert_eq!(error.message, "the key of table \"shop.orders\" refers to table shop.\"Baskets\"");
     assert_eq!(
         error.hint.unwrap(),
         "Migrate the key of the other table, which includes this one: \
@@ -338,7 +338,7 @@ fn the_time_of_a_referenced_row() {
     let error = refusal(&facts, &asked(local.clone()));
     assert_eq!(
         error.message,
-        "column \"At\" of table \"shop.\"Baskets\"\" is of type timestamp without time zone"
+        "column \"At\" of table shop.\"Baskets\" is of type timestamp without time zone"
     );
     assert!(
         error
@@ -449,7 +449,9 @@ fn fault_c06_a_time_that_is_gone_hinders_nothing() {
         "the table from which keys of table \"shop.orders\" take their time no longer exists"
     );
     assert!(
-        with_parent(vec![parent(&[(1, "id", "bigint")])]).unwrap().contains("\"Baskets\"\" no longer exists")
+        with_parent(vec![parent(&[(1, "id", "bigint")])])
+            .unwrap()
+            .contains("shop.\"Baskets\" no longer exists")
     );
     assert!(
         with_parent(vec![parent(&[(1, "no", "bigint"), (2, "at", INSTANT)])])

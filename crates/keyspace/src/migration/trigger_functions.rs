@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 
 use super::facts::{Table, Trigger};
 use super::finding::Finding;
+use super::numeric::is_numeric;
 use super::old_id::IdKind;
 use super::scope::Scope;
 use super::surroundings::Surroundings;
-use crate::sql::qualified;
+use crate::sql::{in_message, qualified};
 
 pub(super) fn find(scope: &Scope<'_>, found: &mut Vec<Finding>) {
     let Some(surroundings) = &scope.facts.surroundings else { return };
@@ -70,7 +71,7 @@ pub fn not_compiled_again(scope: &Scope<'_>) -> Vec<Finding> {
 fn calls(scope: &Scope<'_>, table: &Table, surroundings: &Surroundings, found: &mut Vec<Finding>) {
     let name = qualified(&table.schema, &table.name);
     for call in surroundings.table(table.oid).into_iter().flat_map(|uses| &uses.triggers) {
-        let of = format!("trigger \"{}\" of table \"{name}\"", call.name);
+        let of = format!("trigger \"{}\" of table {}", call.name, in_message(&name));
         if call.is_long {
             found.push(Finding::warning(
                 table,
@@ -94,6 +95,7 @@ fn calls(scope: &Scope<'_>, table: &Table, surroundings: &Surroundings, found: &
             let type_name = match member.old_id.id_kind() {
                 Some(IdKind::Uuid) => "uuid",
                 Some(IdKind::Text) => "text",
+                Some(IdKind::Integer) if is_numeric(member.old_id) => "numeric",
                 Some(IdKind::Integer) | None => "bigint",
             };
             let hint = if scope.options.cut_over {

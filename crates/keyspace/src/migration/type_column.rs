@@ -7,7 +7,7 @@ use super::member::Member;
 use super::name_words::{base, is_plural, words};
 use super::scope::Scope;
 use crate::error::{Error, SqlState};
-use crate::sql::{literal, quoted};
+use crate::sql::{in_message, literal, quoted};
 
 /// The last words of a column that names a kind of row.
 const TYPES: [&str; 9] = ["type", "class", "klass", "kind", "table", "model", "entity", "ct", "resource"];
@@ -56,13 +56,10 @@ fn refusal(scope: &Scope<'_>, member: &Member<'_>, column: &Column) -> Finding {
     let error = Error::new(
         SqlState::FeatureNotSupported,
         format!(
-            "column \"{}\" of table \"{name}\" seems to say which table \"{reference}\" refers to",
-            column.name
-        ),
+            "column \"{}\" of table {} seems to say which table \"{reference}\" refers to", column.name, in_message(&name)),
     )
     .detail(format!(
-        "Ids of other tables in \"{reference}\" would be taken for those of \"{root}\", and would be lost at the end."
-    ))
+        "Ids of other tables in \"{reference}\" would be taken for those of {}, and would be lost at the end.", in_message(&root)))
     .hint(format!(
         "If all rows refer to {root}, say so: ALTER TABLE {name} ADD FOREIGN KEY ({}) REFERENCES {root} NOT VALID. Otherwise name its values for this table: type_column => {}, type_values => '{{...}}'.",
         quoted(reference),

@@ -7,11 +7,12 @@ use super::condition;
 use super::facts::Table;
 use super::finding::{Finding, MAX_LISTED, Severity};
 use super::name_words::{base, words};
+use super::old_id::IdKind;
 use super::reference_name::has_name;
 use super::scope::{Key, Scope};
 use super::type_column::{can_be_type, is_type_of};
 use crate::error::{Error, SqlState};
-use crate::sql::{literal, qualified, quoted};
+use crate::sql::{in_message, literal, qualified, quoted};
 
 /// What follows or precedes the name of a table in the name of a reference to it.
 const ENDS: [&str; 4] = ["id", "ref", "fk", "key"];
@@ -22,6 +23,11 @@ pub const MOST_SAMPLED: usize = 20;
 const MEANS_NONE: [&str; 3] = ["0", "-1", ""];
 
 impl Candidate {
+    /// Whether it is a `numeric`.
+    pub fn is_numeric(&self) -> bool {
+        self.type_name == "numeric" || self.type_name.starts_with("numeric(")
+    }
+
     /// Whether it is a `character(n)`, whose spaces at the end do not count.
     fn is_padded(&self) -> bool {
         self.type_name == "character" || self.type_name.starts_with("character(")
@@ -173,7 +179,7 @@ pub fn select(scope: &Scope<'_>, candidates: Vec<Candidate>) -> Vec<(Candidate, 
             continue;
         }
         // Samples are of numbers.
-        for key in scope.keys.iter().filter(|key| key.column.old_id.is_integer()) {
+        for key in scope.keys.iter().filter(|key| key.column.old_id.id_kind() == Some(IdKind::Integer)) {
             let table = key.column.table;
             let has_name = has_name_of(&candidate, table);
             let says = candidate.type_column(table).is_some_and(|(_, is_text)| is_text);
@@ -209,8 +215,8 @@ pub(super) fn find(scope: &Scope<'_>, found: &mut Vec<Finding>) {
 fn finding(scope: &Scope<'_>, key: &Key<'_>, undeclared: &Undeclared) -> Option<Finding> {
     let column = &undeclared.column;
     let root = key.column.table;
-    // A text holds any number.
-    if scope.keeps_values() && !column.is_number {
+    // A text or a numeric holds any number.
+    if scope.keeps_values() && (!column.is_number || column.is_numeric()) {
         return None;
     }
     let (table, other) = (qualified(&column.schema, &column.name), key.column.table_sql());
@@ -229,8 +235,10 @@ fn finding(scope: &Scope<'_>, key: &Key<'_>, undeclared: &Undeclared) -> Option<
                 Err(_) => unread(),
             };
             let message = format!(
-                "column \"{}\" of table \"{table}\" seems to refer to table \"{other}\" where column \"{type_column}\" says so, without a foreign key",
-                column.column
+                "column \"{}\" of table {} seems to refer to table {} where column \"{type_column}\" says so, without a foreign key",
+                column.column,
+                in_message(&table),
+                in_message(&other)
             );
             if column.is_padded() {
                 return None;
@@ -258,8 +266,10 @@ fn finding(scope: &Scope<'_>, key: &Key<'_>, undeclared: &Undeclared) -> Option<
         return None;
     }
     let message = format!(
-        "column \"{}\" of table \"{table}\" looks like a reference to table \"{other}\", without a foreign key",
-        column.column
+        "column \"{}\" of table {} looks like a reference to table {}, without a foreign key",
+        column.column,
+        in_message(&table),
+        in_message(&other)
     );
     let proposal = |type_column| Proposal { type_column, none: share.null_values() };
     let unusual =
