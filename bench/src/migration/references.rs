@@ -17,7 +17,7 @@ pub fn measure(server: &Server, plan: &Plan, settings: &[String]) -> Result<Figu
     let size = Size::of_orders(orders(plan)?);
     let buffers = if plan.full { "shared_buffers = 2GB" } else { "shared_buffers = 128MB" };
     let settings: Vec<&str> = settings.iter().map(String::as_str).chain([buffers]).collect();
-    let server = Server::start(server.tree(), "references", &settings)?;
+    let mut server = Server::start(server.tree(), "references", &settings)?;
     shop::create(&server, size)?;
     let mut figures = Figures::default();
     figures.count("orders", size.orders);
@@ -25,6 +25,8 @@ pub fn measure(server: &Server, plan: &Plan, settings: &[String]) -> Result<Figu
     interleave(plan.rounds, WarmUp::None, &Way::ALL, &mut figures, |way, figures| {
         migrate::migrate_references(&server, size, *way, figures)
     })?;
+    // The next chapters need the space.
+    server.discard()?;
     Ok(figures)
 }
 
