@@ -1498,6 +1498,12 @@ CREATE FUNCTION keyspace_internal.key_migration_move_identity(table_name regclas
     AS 'MODULE_PATHNAME', 'key_migration_move_identity_wrapper';
 COMMENT ON FUNCTION keyspace_internal.key_migration_move_identity(regclass, smallint, smallint) IS
 'make another column of a table its identity column, with the same sequence';
+
+CREATE FUNCTION keyspace_internal.key_migration_add_primary_key(index regclass) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
+    AS 'MODULE_PATHNAME', 'key_migration_add_primary_key_wrapper';
+COMMENT ON FUNCTION keyspace_internal.key_migration_add_primary_key(regclass) IS
+'make a unique index of a partitioned table, with those attached to it, its primary key';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -2091,6 +2097,12 @@ COMMENT ON FUNCTION @extschema@.key_migration_usage(regclass) IS
 /* <begin connected objects> */
 -- src/migration/create.rs
 -- pg_keyspace::migration::create::key_migration_add_key
+-- Skipped due to `#[pgrx(sql = false)]`
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/migration/primary_key.rs
+-- pg_keyspace::migration::primary_key::key_migration_add_primary_key
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
 

@@ -46,3 +46,9 @@ CREATE FUNCTION keyspace_internal.key_migration_move_identity(table_name regclas
     AS 'MODULE_PATHNAME', 'key_migration_move_identity_wrapper';
 COMMENT ON FUNCTION keyspace_internal.key_migration_move_identity(regclass, smallint, smallint) IS
 'make another column of a table its identity column, with the same sequence';
+
+CREATE FUNCTION keyspace_internal.key_migration_add_primary_key(index regclass) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
+    AS 'MODULE_PATHNAME', 'key_migration_add_primary_key_wrapper';
+COMMENT ON FUNCTION keyspace_internal.key_migration_add_primary_key(regclass) IS
+'make a unique index of a partitioned table, with those attached to it, its primary key';

@@ -125,8 +125,12 @@ impl Backfill {
         };
         let looked_up = |scope: Scope<'_>| {
             let members = scope.members_of(table.to_u32());
-            let by_number =
-                |member: &&Member<'_>| !member.is_key && !scope.keeps_values() && member.old_id.is_integer();
+            let by_number = |member: &&Member<'_>| {
+                !member.is_key
+                    && !scope.keeps_values()
+                    && member.old_id.is_integer()
+                    && member.companions.is_empty()
+            };
             members.filter(by_number).count()
         };
         let references = Scope::new(facts, &migration.options).map_or(0, looked_up);

@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 use std::ffi::CStr;
 
-use keyspace::migration::facts::{Facts, Reference, ReferenceDefault, Table};
+use keyspace::migration::facts::{Facts, Index, Reference, ReferenceDefault, Table};
 use keyspace::migration::member::Member;
 use keyspace::migration::old_id::IdKind;
 use keyspace::migration::{KeyOptions, Options, Scope, TimeSource, findings, numeric, properties};
@@ -216,6 +216,16 @@ pub(super) fn key_ranges(facts: &Facts, options: &Options) -> Vec<(u32, i64, i64
         .iter()
         .map(|key| &key.column)
         .filter(|column| column.old_id.id_kind() == Some(IdKind::Integer));
+    // To read it locks all partitions. It is of use for new ids that nothing generates, and for references that
+    // cannot hold all of them.
+    let is_of_use = |key: &&Member<'_>| {
+        let is_generated = key.old_id.default.is_some() || !key.old_id.identity.is_empty();
+        let mut references = scope.members.iter().filter(|member| member.key == key.key);
+        !key.table.is_partitioned()
+            || !is_generated
+            || references.any(|member| member.old_id.type_name != key.old_id.type_name)
+    };
+    let columns = columns.filter(is_of_use);
     columns.filter_map(|column| key_range(column).map(|range| (column.key, range.0, range.1))).collect()
 }
 
@@ -278,7 +288,13 @@ pub(super) fn defaults(facts: &Facts, options: &Options) -> Result<Vec<Reference
 /// Reads the key's index, not the whole table.
 fn key_range(key: &Member<'_>) -> Option<(i64, i64)> {
     let column = quoted(&key.old_id.name);
-    let query = format!("SELECT min({column})::bigint, max({column})::bigint FROM ONLY {}", key.table_sql());
+    // An index of each partition that begins with it. Otherwise every row would be read.
+    let leads = |index: &Index| index.keys.first().is_some_and(|first| first.column == key.old_id.number);
+    if key.table.is_partitioned() && !key.table.indexes.iter().any(|index| index.is_valid && leads(index)) {
+        return None;
+    }
+    let only = if key.table.is_partitioned() { "" } else { "ONLY " };
+    let query = format!("SELECT min({column})::bigint, max({column})::bigint FROM {only}{}", key.table_sql());
     let query = to_server(&query);
     read_as_owner(key, || {
         Spi::connect(|client| -> SpiResult<Option<(i64, i64)>> {

@@ -3,6 +3,7 @@
 //! involve tables of two owners.
 
 use keyspace::Error;
+use keyspace::migration::member::Member;
 use keyspace::migration::old_id::OldId;
 use keyspace::migration::scope::Key;
 use pgrx::pg_sys;
@@ -14,29 +15,32 @@ use crate::server::by_version::begin_table_scan;
 use crate::server::memory::OwnMemory;
 use crate::server::open::OpenRelation;
 
-/// The number of such rows, and the least old id in them. The caller must have been allowed to
+/// The number of such rows, and the least old id in them. `member` is the key, or its column in a partition.
+/// The caller must have been allowed to
 /// read the table, and it must run as the owner.
 ///
 /// # Errors
 /// 42804 if a column has another type than the migration's, 55000 if it no longer exists.
 pub(super) fn rows(
     key: &Key<'_>,
+    member: &Member<'_>,
     derivation: &Derivation,
     key_type: pg_sys::Oid,
 ) -> Result<(i64, Option<OldId>), Error> {
-    let table = OpenRelation::table(pg_sys::Oid::from(key.column.table.oid), pg_sys::AccessShareLock);
+    let table = OpenRelation::table(pg_sys::Oid::from(member.table.oid), pg_sys::AccessShareLock);
     let relation = table.raw();
     let column = |number: i16, role: Role| {
         // SAFETY: the relation is open.
         unsafe { Column::of(relation, number, role).map_err(|unfit| unfit.error((*relation).rd_id)) }
     };
-    let old_id = column(key.column.old_id.number, Role::of_key(&key.column))?;
-    let shadow = column(key.column.shadow_number, Role::Key(key_type))?;
+    let old_id = column(member.old_id.number, Role::of_key(&key.column))?;
+    let shadow = column(member.shadow_number, Role::Key(key_type))?;
     let (mut count, mut least) = (0, None::<OldId>);
     // SAFETY: the table is read under a snapshot that stays registered. Everything opened is closed; an
     // error releases everything held. A slot that holds a row has the columns of its table.
     unsafe {
-        let mut time = RowTime::open(relation, &key.time.source, SaidBy::Owner);
+        let of = pg_sys::Oid::from(key.column.table.oid);
+        let mut time = RowTime::open_in(relation, of, &key.time.source, SaidBy::Owner);
         let snapshot = pg_sys::RegisterSnapshot(pg_sys::GetTransactionSnapshot());
         let memory = OwnMemory::new(c"key migration comparison");
         let slot = pg_sys::table_slot_create(relation, std::ptr::null_mut());

@@ -47,7 +47,32 @@ impl Prepared {
     /// The descriptor must be valid.
     unsafe fn fits(&self, of: pg_sys::TupleDesc) -> bool {
         // SAFETY: see above.
-        self.columns.iter().all(|(number, kind)| unsafe { type_of(of, *number) } == Some(*kind))
+        unsafe { self.fits_in(self.relation, of) }
+    }
+
+    /// The same for a partition of the table, or the table itself.
+    ///
+    /// # Safety
+    /// The descriptor must be valid.
+    unsafe fn fits_in(&self, relation: pg_sys::Oid, of: pg_sys::TupleDesc) -> bool {
+        self.columns.iter().all(|(number, kind)| {
+            let number = self.number_in(relation, *number);
+            // SAFETY: see above.
+            number.and_then(|number| unsafe { type_of(of, number) }) == Some(*kind)
+        })
+    }
+
+    /// The number of a column in a partition of the table, or in the table itself.
+    fn number_in(&self, relation: pg_sys::Oid, number: i16) -> Option<i16> {
+        if relation == self.relation {
+            return Some(number);
+        }
+        // SAFETY: looks up catalogs by OID and by a NUL-terminated name, which is a copy or null.
+        let own = unsafe {
+            let name = pg_sys::get_attname(self.relation, number, true);
+            if name.is_null() { 0 } else { pg_sys::get_attnum(relation, name) }
+        };
+        (own > 0).then_some(own)
     }
 }
 
@@ -61,6 +86,8 @@ thread_local! {
 pub(super) struct Expression {
     /// Its place in the list of the session.
     at: usize,
+    /// The relation of the rows: the table, or a partition of it, whose columns have other numbers.
+    relation: pg_sys::Oid,
     /// The owner of the table.
     owner: pg_sys::Oid,
     zone: Option<Zone>,
@@ -97,7 +124,16 @@ impl Expression {
                 })
             }
         };
-        Some(Self { at, owner, zone })
+        Some(Self { at, relation: oid, owner, zone })
+    }
+
+    /// Makes it one of the rows of a partition of the table.
+    ///
+    /// # Safety
+    /// The relation must be open.
+    pub(super) unsafe fn is_of(&mut self, partition: pg_sys::Relation) {
+        // SAFETY: see above.
+        self.relation = unsafe { (*partition).rd_id };
     }
 
     /// Whether the columns of the table still have the types that they had.
@@ -109,7 +145,7 @@ impl Expression {
         let of = unsafe { (*relation).rd_att };
         PREPARED.with_borrow(|all| {
             // SAFETY: see above.
-            all.get(self.at).is_some_and(|known| unsafe { known.fits(of) })
+            all.get(self.at).is_some_and(|known| unsafe { known.fits_in(self.relation, of) })
         })
     }
 
@@ -127,7 +163,7 @@ impl Expression {
             for (number, _) in &known.columns {
                 let at = usize::from(number.unsigned_abs()).checked_sub(1)?;
                 // SAFETY: the relation has these columns.
-                if let Some(value) = unsafe { row.datum(*number) } {
+                if let Some(value) = unsafe { row.datum(known.number_in(self.relation, *number)?) } {
                     *values.get_mut(at)? = value;
                     *nulls.get_mut(at)? = b' ' as c_char;
                 }

@@ -28,10 +28,43 @@ alone AS MATERIALIZED (
       AND u.indisunique AND u.indisvalid AND u.indisready AND u.indislive AND u.indpred IS NULL AND u.indnkeyatts = 1
       AND NOT EXISTS (SELECT FROM pg_collation l WHERE l.oid = u.indcollation[0] AND NOT l.collisdeterministic)
 ),
+-- The partitioned tables among them, and their partitions that are partitioned.
+levels AS (
+    SELECT c.oid AS top, c.oid AS relation FROM pg_class c WHERE c.oid = ANY ($1::oid[]) AND c.relkind = 'p'
+    UNION
+    SELECT l.top, c.oid FROM levels l JOIN pg_inherits i ON i.inhparent = l.relation JOIN pg_class c ON c.oid = i.inhrelid AND c.relkind = 'p'
+),
+-- The columns of their primary keys by which nothing is partitioned, and that can be ids.
+ids AS MATERIALIZED (
+    SELECT a.attrelid AS relation, a.attnum AS attribute,
+           a.attidentity <> '' OR coalesce(position('(' IN pg_get_expr(d.adbin, d.adrelid)) > 0, false) AS is_generated
+    FROM levels l JOIN pg_index i ON i.indrelid = l.top AND i.indisprimary
+    CROSS JOIN LATERAL generate_series(0, i.indnkeyatts - 1) AS at (n)
+    JOIN pg_attribute a ON a.attrelid = l.top AND a.attnum = i.indkey[at.n]
+    LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+    CROSS JOIN LATERAL (
+        WITH RECURSIVE domain AS (
+            SELECT t.oid, t.typtype, t.typbasetype FROM pg_type t WHERE t.oid = a.atttypid
+            UNION ALL
+            SELECT t.oid, t.typtype, t.typbasetype FROM domain o JOIN pg_type t ON t.oid = o.typbasetype WHERE o.typtype = 'd'
+        )
+        SELECT o.oid FROM domain o WHERE o.typtype <> 'd' LIMIT 1
+    ) b
+    WHERE l.relation = l.top
+      AND b.oid IN ('smallint'::regtype, 'integer'::regtype, 'bigint'::regtype, 'uuid'::regtype, 'text'::regtype, 'varchar'::regtype)
+      AND NOT EXISTS (SELECT FROM levels o JOIN pg_partitioned_table p ON p.partrelid = o.relation
+                      CROSS JOIN LATERAL unnest(p.partattrs::smallint[]) AS k (attribute)
+                      JOIN pg_attribute by ON by.attrelid = o.relation AND by.attnum = k.attribute
+                      WHERE o.top = l.top AND by.attname = a.attname)
+),
 keys AS (
-    -- The same choice as in keyspace::migration::key_column::id_of.
+    -- The same choice as in keyspace::migration::key_column::id_of and partitioned_key::id_of.
     SELECT given.relation, coalesce(given.attribute, (
+        SELECT CASE WHEN count(*) = 1 THEN min(o.attribute)
+                    WHEN count(*) FILTER (WHERE o.is_generated) = 1 THEN min(o.attribute) FILTER (WHERE o.is_generated) END
+        FROM ids o WHERE o.relation = given.relation), (
         SELECT CASE
+            WHEN EXISTS (SELECT FROM levels l WHERE l.top = i.indrelid) THEN NULL
             WHEN i.indnkeyatts = 1 AND (
                 EXISTS (SELECT FROM referred r WHERE r.relation = i.indrelid AND r.attribute = i.indkey[0])
                 OR EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = i.indrelid AND a.attnum = i.indkey[0] AND (a.atthasdef OR a.attidentity <> '')))
@@ -80,16 +113,16 @@ wanted AS (
 tops AS (
     SELECT relation FROM keys UNION SELECT relation FROM members WHERE $8::oid[] IS NULL OR relation IN (SELECT top FROM wanted)
 ),
--- Partitioned tables that refer to a key come with all of their partitions, or with those that are
--- wanted.
+-- Partitioned tables come with all of their partitions, or with those that are wanted. One with a key that is
+-- only referred to comes without.
 tree AS (
     SELECT relation, NULL::oid AS parent, relation AS top FROM tops
     UNION
     SELECT i.inhrelid, i.inhparent, t.top
     FROM tree t JOIN pg_class p ON p.oid = t.relation AND p.relkind = 'p' JOIN pg_inherits i ON i.inhparent = t.relation
-    WHERE t.top IN (SELECT relation FROM members)
-      AND (i.inhrelid IN (SELECT relation FROM wanted)
-           OR NOT EXISTS (SELECT FROM wanted w WHERE w.top = t.top AND w.relation <> w.top))
+    WHERE (t.top IN (SELECT relation FROM members) OR t.top IN (SELECT relation FROM keys))
+      AND ($8::oid[] IS NULL OR i.inhrelid IN (SELECT relation FROM wanted)
+           OR (t.top IN (SELECT top FROM wanted) AND NOT EXISTS (SELECT FROM wanted w WHERE w.top = t.top AND w.relation <> w.top)))
 ),
 relations AS (
     SELECT relation FROM tree GROUP BY relation
@@ -349,6 +382,9 @@ dependents AS (
         JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = q.seqrelid AND d.classid = 'pg_attrdef'::regclass
         JOIN pg_attrdef e ON e.oid = d.objid AND (e.adrelid, e.adnum) <> (o.refobjid, o.refobjsubid)
         JOIN pg_attribute a ON a.attrelid = e.adrelid AND a.attnum = e.adnum
+        -- The same column of a partition goes with that of its table.
+        WHERE NOT EXISTS (SELECT FROM pg_attribute own WHERE own.attrelid = o.refobjid AND own.attnum = o.refobjsubid
+                          AND own.attname = a.attname AND pg_partition_root(e.adrelid) = o.refobjid::regclass)
     ) found
     GROUP BY found.relation
 ),

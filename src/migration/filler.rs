@@ -8,10 +8,11 @@ use keyspace::migration::scope::Scope;
 use pgrx::itemptr::item_pointer_get_both;
 use pgrx::pg_sys;
 
+use super::companions::{CompanionValues, Companions};
 use super::derive::Derivation;
-use super::lookup::{Lookup, Scan};
 use super::refers::Refers;
 use super::rights::{LookupColumns, check_may_look_up};
+use super::root_lookup::{RootLookup, RootScan};
 use super::row_time::{RowTime, SaidBy};
 use super::tuple::{Column, Kind, Role, RowOf, Value};
 use super::violation;
@@ -27,6 +28,8 @@ pub(super) struct Filler<'k> {
     is_reference: bool,
     /// Which rows do.
     refers: Refers,
+    /// The columns with which a row of a partitioned root is found.
+    companions: Companions,
     /// Whether it also compares the keys of references that have one with those of the root: they
     /// may have been derived with another time than the root's key.
     compares: bool,
@@ -38,8 +41,14 @@ pub(super) struct Filler<'k> {
 enum Source {
     /// The row itself, whose key it is, or whose old id is the key.
     Own { time: RowTime },
-    /// The root's row with the old id that the column refers to.
-    Root { scan: Scan, key: Column, time: RowTime, last: Option<(Value, Option<Value>)> },
+    /// The row of this root with the old id that the column refers to.
+    Root {
+        root: pg_sys::Oid,
+        scan: RootScan,
+        key: Column,
+        time: RowTime,
+        last: Option<(Value, Option<Value>)>,
+    },
 }
 
 /// Opens all key columns of a table. Raises 42804 if a column of the table or of the table that it
@@ -77,8 +86,12 @@ unsafe fn open<'k>(
         let of = scope.key_of(member);
         let old_id = column(relation, member.old_id.number, Role::of_member(&of.column, member))?;
         let key = column(relation, member.shadow_number, Role::Key(key_type))?;
+        let mut companions = Companions::NONE;
         let source = if member.is_key || scope.keeps_values() {
-            Source::Own { time: RowTime::open(relation, &of.time.source, SaidBy::Owner) }
+            let table = pg_sys::Oid::from(of.column.table.oid);
+            // If keys keep their values, there is no time.
+            let table = if member.is_key { table } else { (*relation).rd_id };
+            Source::Own { time: RowTime::open_in(relation, table, &of.time.source, SaidBy::Owner) }
         } else {
             let oid = pg_sys::Oid::from(of.column.table.oid);
             let root = pg_sys::table_open(oid, pg_sys::AccessShareLock as i32);
@@ -93,14 +106,27 @@ unsafe fn open<'k>(
                 root_time: time.own_column(),
             };
             check_may_look_up(relation, root, lookup_columns)?;
+            companions = Companions::open(relation, root, &member.companions)
+                .map_err(|unfit| unfit.error((*relation).rd_id))?;
             pg_sys::table_close(root, pg_sys::NoLock as i32);
-            Source::Root { scan: Lookup::required(oid, by).open(snapshot), key, time, last: None }
+            let scan = RootLookup::required(oid, by, &companions).open(snapshot);
+            Source::Root { root: oid, scan, key, time, last: None }
         };
         let derivation = Derivation::new(scope.options.target, &of.options.salt);
         let compares = !member.is_key && of.time.can_differ();
         let is_reference = !member.is_key;
         let refers = Refers::of(relation, member, old_id)?;
-        Ok(Filler { old_id, key, derivation, source, is_reference, refers, compares, known: None })
+        Ok(Filler {
+            old_id,
+            key,
+            derivation,
+            source,
+            is_reference,
+            refers,
+            companions,
+            compares,
+            known: None,
+        })
     }
 }
 
@@ -111,9 +137,10 @@ impl<'k> Filler<'k> {
     }
 
     /// Whether its keys are looked up ahead, in the table that it refers to. Batches look up those of
-    /// old ids that are texts or UUIDs.
+    /// old ids that are texts or UUIDs, and those in partitioned tables.
     pub(super) fn is_looked_up(&self) -> bool {
         matches!(self.source, Source::Root { .. })
+            && self.companions.is_empty()
             && matches!(self.old_id.kind, Kind::Smallint | Kind::Integer | Kind::Bigint)
     }
 
@@ -182,14 +209,14 @@ impl<'k> Filler<'k> {
         let Source::Root { scan, key, time, .. } = &mut self.source else { return None };
         let old_id = Value::Number(old_id);
         // SAFETY: the columns are those of the root.
-        let key_of = |row: RowOf| unsafe {
+        let key_of = |_, row: RowOf| unsafe {
             match row.value(*key) {
                 Some(key) => Some(key),
                 None if compares => None,
                 None => Some(derivation.key(time.of(row), old_id)),
             }
         };
-        scan.row(old_id, key_of).flatten().and_then(Value::key)
+        scan.row(old_id, &CompanionValues::NONE, key_of).flatten().and_then(Value::key)
     }
 
     /// A row with this key.
@@ -240,18 +267,33 @@ impl<'k> Filler<'k> {
             match &mut self.source {
                 Source::Own { time } => Some(derivation.key(time.of(RowOf::Tuple(row, of)), old_id)),
                 // Consecutive rows often refer to the same row.
-                Source::Root { last: Some((last, key)), .. } if *last == old_id => *key,
-                Source::Root { scan, key, time, last } => {
+                Source::Root { last: Some((last, key)), .. }
+                    if *last == old_id && self.companions.is_empty() =>
+                {
+                    *key
+                }
+                Source::Root { root, scan, key, time, last } => {
                     let (page, offset) = item_pointer_get_both((*row).t_self);
                     let by = written_by(row).into_inner();
                     let known = self.known.zip(old_id.number());
                     let known = known.and_then(|(known, old_id)| known.key(page, offset, by, old_id));
                     let known = known.map(Value::Key);
+                    let companions = self.companions.values(RowOf::Tuple(row, of));
                     let found = known.or_else(|| {
-                        scan.row(old_id, |row| match row.value(*key) {
-                            // A key stored in the root takes precedence over a derived one (trap M22).
-                            Some(key) => key,
-                            None => derivation.key(time.of(row), old_id),
+                        scan.row(old_id, &companions, |table, row| {
+                            match row.value(key.in_partition(*root, table)) {
+                                // A key stored in the root takes precedence over a derived one (trap
+                                // M22).
+                                Some(key) => key,
+                                None => {
+                                    // The state of the time is for one relation.
+                                    if (*table).rd_id == *root {
+                                        return derivation.key(time.of(row), old_id);
+                                    }
+                                    let mut time = time.in_partition(*root, table);
+                                    derivation.key(time.of(row), old_id)
+                                }
+                            }
                         })
                     });
                     *last = old_id.lasting().map(|old_id| (old_id, found));

@@ -49,6 +49,8 @@ impl Lookup {
                 let form = (*index).rd_index;
                 let collation = *(*index).rd_indcollation;
                 let fits = (*form).indisunique
+                    // That of a partitioned table has no entries.
+                    && (*(*index).rd_rel).relkind as u8 == pg_sys::RELKIND_INDEX
                     && is_usable(&*form)
                     && (*form).indnkeyatts == 1
                     && *(*form).indkey.values.as_ptr() == by.number
@@ -84,16 +86,8 @@ impl Lookup {
     /// Reads under no snapshot that another transaction could conflict with (SERIALIZABLE).
     pub(super) fn is_taken(&self, value: Value) -> bool {
         let Some(value) = self.by.kind.datum(value) else { return false };
-        // The first scan may miss a row that another session moves meanwhile.
-        (0..2).any(|_| {
-            let mut dirty = pg_sys::SnapshotData {
-                snapshot_type: pg_sys::SnapshotType::SNAPSHOT_DIRTY,
-                ..Default::default()
-            };
-            // SAFETY: PostgreSQL writes into this snapshot, which lives as long as the scan.
-            let found = unsafe { self.scan(value, &raw mut dirty, &mut |_, _| Ok(())) };
-            matches!(found, Ok(Some(())))
-        })
+        // SAFETY: the snapshot lives as long as the scan.
+        is_there_for_writers(|snapshot| unsafe { self.scan(value, snapshot, &mut |_, _| Ok(())) })
     }
 
     /// Reads the row with this value; `None` if there is no such row. The row is valid until `read`
@@ -132,19 +126,8 @@ impl Lookup {
         read: &mut dyn FnMut(pg_sys::Relation, RowOf) -> Result<T, Error>,
     ) -> Result<Option<T>, Error> {
         let Some(value) = self.by.kind.datum(value) else { return Ok(None) };
-        // SAFETY: the first snapshot is PostgreSQL's own and static; the other one is registered
-        // while the scan runs.
-        unsafe {
-            if let Some(found) = self.scan(value, &raw mut pg_sys::SnapshotSelfData, read)? {
-                return Ok(Some(found));
-            }
-            // The first scan may miss a row that another session moves meanwhile, because it reads
-            // the row's locations one after the other.
-            let latest = pg_sys::RegisterSnapshot(pg_sys::GetLatestSnapshot());
-            let found = self.scan(value, latest, read);
-            pg_sys::UnregisterSnapshot(latest);
-            found
-        }
+        // SAFETY: the snapshot lives as long as the scan.
+        present(|snapshot| unsafe { self.scan(value, snapshot, read) })
     }
 
     /// # Safety
@@ -174,6 +157,44 @@ impl Lookup {
             found
         }
     }
+}
+
+/// What a scan finds among committed rows and those of this transaction, including the running
+/// statement.
+///
+/// # Errors
+/// Those of the scan.
+pub(super) fn present<T>(
+    mut scan: impl FnMut(pg_sys::Snapshot) -> Result<Option<T>, Error>,
+) -> Result<Option<T>, Error> {
+    // The snapshot is PostgreSQL's own and static.
+    if let Some(found) = scan(&raw mut pg_sys::SnapshotSelfData)? {
+        return Ok(Some(found));
+    }
+    // The first scan may miss a row that another session moves meanwhile, because it reads the row's
+    // locations one after the other.
+    // SAFETY: the snapshot is registered while the scan runs.
+    unsafe {
+        let latest = pg_sys::RegisterSnapshot(pg_sys::GetLatestSnapshot());
+        let found = scan(latest);
+        pg_sys::UnregisterSnapshot(latest);
+        found
+    }
+}
+
+/// Whether a scan finds a row that would prevent another one with its value: see [`Lookup::is_taken`].
+pub(super) fn is_there_for_writers(
+    mut scan: impl FnMut(pg_sys::Snapshot) -> Result<Option<()>, Error>,
+) -> bool {
+    // The first scan may miss a row that another session moves meanwhile.
+    (0..2).any(|_| {
+        // PostgreSQL writes into this snapshot.
+        let mut dirty = pg_sys::SnapshotData {
+            snapshot_type: pg_sys::SnapshotType::SNAPSHOT_DIRTY,
+            ..Default::default()
+        };
+        matches!(scan(&raw mut dirty), Ok(Some(())))
+    })
 }
 
 impl Lookup {
@@ -215,6 +236,11 @@ pub(super) struct Scan {
 }
 
 impl Scan {
+    /// The table whose rows it finds.
+    pub(super) const fn relation(&self) -> pg_sys::Relation {
+        self.table
+    }
+
     /// Reads the row with this value; `None` if there is no such row. The row is valid until `read`
     /// returns.
     pub(super) fn row<T>(&mut self, value: Value, read: impl FnOnce(RowOf) -> T) -> Option<T> {

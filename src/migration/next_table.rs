@@ -12,15 +12,24 @@ use crate::server::settings::with_own_settings;
 /// The first table, in the order of the plan, whose backfill is not complete; without `stuck` ones.
 pub(super) fn to_fill(migration: &Migration, stuck: impl Fn(u32) -> bool) -> SpiResult<Option<u32>> {
     let is_left = |table: &u32| !migration.options.filled.contains(table) && !stuck(*table);
-    let mut keys = migration.options.keys.iter().map(|key| key.table);
-    if let Some(table) = keys.find(is_left) {
-        return Ok(Some(table));
+    let keys = migration.options.keys.iter().map(|key| key.table);
+    for table in keys.filter(is_left) {
+        // SAFETY: looks up a catalog by OID.
+        let kind = unsafe { pg_sys::get_rel_relkind(pg_sys::Oid::from(table)) } as u8;
+        if kind != pg_sys::RELKIND_PARTITIONED_TABLE {
+            return Ok(Some(table));
+        }
+        if let Some(partition) = first(vec![pg_sys::Oid::from(table)], is_left)? {
+            return Ok(Some(partition));
+        }
     }
     let tables = migration.references.iter().map(|reference| reference.table).filter(is_left);
     let tables: Vec<pg_sys::Oid> = tables.map(pg_sys::Oid::from).collect();
-    if tables.is_empty() {
-        return Ok(None);
-    }
+    if tables.is_empty() { Ok(None) } else { first(tables, is_left) }
+}
+
+/// The first of these tables, or of their partitions, that is left.
+fn first(tables: Vec<pg_sys::Oid>, is_left: impl Fn(&u32) -> bool) -> SpiResult<Option<u32>> {
     // The partitions of a table come level by level, as in the plan.
     let query = "WITH RECURSIVE tree AS ( \
                      SELECT r AS top, r AS relation, 0 AS level FROM unnest($1::oid[]) AS r \
@@ -33,9 +42,9 @@ pub(super) fn to_fill(migration: &Migration, stuck: impl Fn(u32) -> bool) -> Spi
                  ORDER BY s.nspname COLLATE \"C\", top.relname COLLATE \"C\", t.level, n.nspname COLLATE \"C\", c.relname COLLATE \"C\"";
     let read = || {
         Spi::connect(|client| -> SpiResult<Option<u32>> {
-            for row in client.select(query, None, &[tables.into()])? {
+            for row in client.select(query, None, &[tables.clone().into()])? {
                 let table = row.get::<pg_sys::Oid>(1)?.map(pg_sys::Oid::to_u32);
-                if let Some(table) = table.filter(is_left) {
+                if let Some(table) = table.filter(|table| is_left(table)) {
                     return Ok(Some(table));
                 }
             }

@@ -1,11 +1,11 @@
 //! The steps of a migration and those that are left. Nothing here changes anything.
 
 use keyspace::SqlState;
-use keyspace::migration::facts::Reference;
-use keyspace::migration::key_column;
+use keyspace::migration::facts::{Reference, Table};
 use keyspace::migration::plan::{self, Plan};
 use keyspace::migration::step::{Lock, Runs, Step};
 use keyspace::migration::{Facts, Options, Phase, costs};
+use keyspace::migration::{key_column, partitioned_key};
 use keyspace::sql::{literal, qualified};
 use pgrx::AnyArray;
 use pgrx::iter::TableIterator;
@@ -39,11 +39,19 @@ pub(super) fn fresh(
     }
     let mut facts = catalog::facts(extension, &options.keys, references, None)?;
     for key in options.keys.iter_mut().filter(|key| key.column.is_none()) {
-        key.column = facts.table(key.table).and_then(key_column::id_of);
+        let id_of = |table: &Table| {
+            if table.is_partitioned() {
+                partitioned_key::id_of(&facts, table)
+            } else {
+                key_column::id_of(table)
+            }
+        };
+        key.column = facts.table(key.table).and_then(id_of);
     }
     for key in options.keys.iter_mut().filter(|key| key.time.is_none()) {
         // Of a relation that is no table there are no rows to evaluate anything for.
-        let is_table = facts.table(key.table).is_some_and(|table| table.kind == "r");
+        let is_table =
+            facts.table(key.table).is_some_and(|table| table.kind == "r" || table.is_partitioned());
         if let Some(text) = key.request.expression.as_ref().filter(|_| is_table) {
             let zone = key.request.zone.as_deref();
             key.time = Some(expression::source(pg_sys::Oid::from(key.table), text, zone)?);

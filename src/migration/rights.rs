@@ -9,8 +9,9 @@ use std::ffi::CStr;
 use keyspace::{Error, SqlState};
 use pgrx::pg_sys;
 
+use super::companions::Companions;
 use crate::encoding::from_server;
-use crate::server::by_version::may_use_schema;
+use crate::server::by_version::{may_use_schema, primary_key_index};
 use crate::server::relation::relation_name;
 
 /// The columns of the root that are read, and those that refer to it: old id, key, and the root's
@@ -58,7 +59,9 @@ pub(super) unsafe fn check_may_look_up(
                 role_name(owner)
             )));
         }
-        if has_foreign_key(relation, (*root).rd_id, columns) || may_select((*root).rd_id, owner, columns) {
+        if has_foreign_key(relation, (*root).rd_id, columns)
+            || may_select((*root).rd_id, owner, columns, &Companions::NONE)
+        {
             return Ok(());
         }
         let detail =
@@ -86,7 +89,7 @@ pub(super) unsafe fn check_may_name(
     trigger: &str,
     relation: pg_sys::Relation,
     root: pg_sys::Relation,
-    columns: LookupColumns,
+    (columns, companions): (LookupColumns, &Companions),
 ) -> Result<(), Error> {
     // SAFETY: see above; looks up catalogs by OID.
     let (owner, oid) = unsafe { ((*(*relation).rd_rel).relowner, (*root).rd_id) };
@@ -94,7 +97,8 @@ pub(super) unsafe fn check_may_name(
     let may = [owner, unsafe { pg_sys::GetUserId() }].into_iter().all(|role| {
         // SAFETY: as above.
         let hides = unsafe { pg_sys::check_enable_rls(oid, role, true) };
-        hides != pg_sys::CheckEnableRlsResult::RLS_ENABLED as i32 && may_select(oid, role, columns)
+        hides != pg_sys::CheckEnableRlsResult::RLS_ENABLED as i32
+            && may_select(oid, role, columns, companions)
     });
     if may {
         return Ok(());
@@ -105,6 +109,62 @@ pub(super) unsafe fn check_may_name(
     Err(Error::new(SqlState::InsufficientPrivilege, message)
         .detail("The trigger reads columns that no trigger of a key migration on that table uses.")
         .hint("CALL key_migration_advance() for the migration that it belongs to, or drop the trigger."))
+}
+
+/// Refuses a trigger whose companions are not the other columns of the root's primary key, or whose table
+/// belongs to a role without the rights of the root's owner. It could otherwise ask for values of any
+/// columns of the root. A root without partitions has no companions.
+///
+/// # Errors
+/// 55000, 42501.
+///
+/// # Safety
+/// Both relations must be open.
+pub(super) unsafe fn check_companions(
+    trigger: &dyn Fn() -> String,
+    relation: pg_sys::Relation,
+    root: pg_sys::Relation,
+    old_id: i16,
+    companions: &Companions,
+) -> Result<(), Error> {
+    // SAFETY: see above; an index has as many columns as it says, and its lock is kept.
+    unsafe {
+        let is_partitioned = (*(*root).rd_rel).relkind as u8 == pg_sys::RELKIND_PARTITIONED_TABLE;
+        if !is_partitioned && companions.is_empty() {
+            return Ok(());
+        }
+        let primary = primary_key_index(root);
+        let is_right = is_partitioned && !companions.is_empty() && primary != pg_sys::InvalidOid && {
+            let index = pg_sys::index_open(primary, pg_sys::AccessShareLock as i32);
+            let form = (*index).rd_index;
+            let count = usize::try_from((*form).indnkeyatts).unwrap_or(0);
+            let columns = std::slice::from_raw_parts((*form).indkey.values.as_ptr(), count);
+            let is_companion = |column: &i16| companions.iter().any(|one| one.of_key == *column);
+            let is_right = companions.iter().count() + 1 == count
+                && columns.iter().all(|column| *column == old_id || is_companion(column));
+            pg_sys::index_close(index, pg_sys::NoLock as i32);
+            is_right
+        };
+        if !is_right {
+            let message = format!(
+                "trigger \"{}\" of table {} does not name the primary key of table {}",
+                trigger(),
+                relation_name((*relation).rd_id),
+                relation_name((*root).rd_id)
+            );
+            return Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
+                .detail("Rows of a partitioned table are looked up by its primary key.")
+                .hint(
+                    "CALL key_migration_advance() for the migration that it belongs to, or drop the trigger.",
+                ));
+        }
+        let (owner, of_root) = ((*(*relation).rd_rel).relowner, (*(*root).rd_rel).relowner);
+        if pg_sys::has_privs_of_role(owner, of_root) {
+            return Ok(());
+        }
+        let detail = "Keys of a partitioned table can be looked up only for tables of the same owner.";
+        Err(denied(relation, root, detail).hint("Give both tables the same owner."))
+    }
 }
 
 /// # Safety
@@ -132,7 +192,7 @@ pub(super) unsafe fn has_foreign_key(
     }
 }
 
-fn may_select(root: pg_sys::Oid, role: pg_sys::Oid, columns: LookupColumns) -> bool {
+fn may_select(root: pg_sys::Oid, role: pg_sys::Oid, columns: LookupColumns, companions: &Companions) -> bool {
     let select = pg_sys::ACL_SELECT as pg_sys::AclMode;
     let ok = pg_sys::AclResult::ACLCHECK_OK;
     // SAFETY: looks up catalogs by OID.
@@ -142,6 +202,7 @@ fn may_select(root: pg_sys::Oid, role: pg_sys::Oid, columns: LookupColumns) -> b
                 || [Some(columns.root_old_id), Some(columns.root_key), columns.root_time]
                     .into_iter()
                     .flatten()
+                    .chain(companions.iter().map(|one| one.of_key))
                     .all(|column| pg_sys::pg_attribute_aclcheck(root, column, role, select) == ok))
     }
 }

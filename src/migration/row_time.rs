@@ -73,6 +73,56 @@ impl RowTime {
         }
     }
 
+    /// The time of rows of a relation, which is the table with the source or a partition of it.
+    ///
+    /// # Safety
+    /// The relation must be open.
+    pub(super) unsafe fn open_in(
+        relation: pg_sys::Relation,
+        table: pg_sys::Oid,
+        source: &TimeSource,
+        said_by: SaidBy,
+    ) -> Self {
+        // SAFETY: see above; the table is closed again, and the lock is kept, as a query keeps it.
+        unsafe {
+            if (*relation).rd_id == table {
+                return Self::open(relation, source, said_by);
+            }
+            let opened = pg_sys::try_table_open(table, pg_sys::AccessShareLock as i32);
+            if opened.is_null() {
+                return Self::None;
+            }
+            let time = Self::open(opened, source, said_by).in_partition(table, relation);
+            pg_sys::table_close(opened, pg_sys::NoLock as i32);
+            time
+        }
+    }
+
+    /// The same time in a relation, which is the table for which it was opened or a partition of it.
+    ///
+    /// # Safety
+    /// The relation must be open.
+    pub(super) unsafe fn in_partition(mut self, table: pg_sys::Oid, relation: pg_sys::Relation) -> Self {
+        // SAFETY: see above.
+        unsafe {
+            if (*relation).rd_id == table {
+                return self;
+            }
+            let column = match &mut self {
+                Self::Instant(column) | Self::Local(column, _) => column,
+                Self::Reference(parent) => &mut parent.by,
+                Self::Expression(expression) => {
+                    expression.is_of(relation);
+                    return self;
+                }
+                Self::None => return self,
+            };
+            *column = column.in_partition(table, relation);
+            // A partition has all columns of its table.
+            if column.check(relation).is_ok() { self } else { Self::None }
+        }
+    }
+
     fn of_column(column: Column, zone: Option<&str>) -> Self {
         if column.is_instant() {
             return Self::Instant(column);

@@ -497,6 +497,11 @@ impl Migration {
     }
 
     fn read_tables(&mut self, extension: Extension) -> Result<(), Failure> {
+        // A partition that was detached is none of the migration's any more.
+        let keys = self.options.keys.iter().map(|key| key.table);
+        let tables = keys.chain(self.references.iter().map(|reference| reference.table));
+        let tables: Vec<pg_sys::Oid> = tables.map(pg_sys::Oid::from).collect();
+        let of_tables = arguments(self.relation, [tables.into()]);
         let arguments = arguments(self.relation, []);
         let attached = attached("t.relation");
         select(
@@ -507,11 +512,12 @@ impl Migration {
                              pg_relation_filenode(t.relation) IS NULL), known.is_same \
                  FROM {{}} AS t CROSS JOIN LATERAL (SELECT {attached} AS attached OFFSET 0) AS now \
                  CROSS JOIN LATERAL (SELECT now.attached IS NULL OR t.attached IS NOT DISTINCT FROM now.attached AS is_same) AS known \
-                 WHERE {{own}} AND t.migration OPERATOR(pg_catalog.=) $3"
+                 WHERE {{own}} AND t.migration OPERATOR(pg_catalog.=) $3 \
+                   AND coalesce(pg_catalog.pg_partition_root(t.relation)::oid, t.relation) OPERATOR(pg_catalog.=) ANY ($4::oid[])"
             ),
             TABLE,
             extension,
-            &arguments,
+            &of_tables,
             |rows| {
                 for row in rows {
                     let table = row.get::<pg_sys::Oid>(1)?.map_or(0, pg_sys::Oid::to_u32);

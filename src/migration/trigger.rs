@@ -14,17 +14,18 @@ use keyspace::{Error, SqlState};
 use pgrx::spi::{Spi, SpiError, SpiResult};
 use pgrx::{pg_guard, pg_sys};
 
+use super::companions::{CompanionValues, Companions};
 use super::derive::Derivation;
 use super::key_type::key_type;
-use super::lookup::Lookup;
-use super::marks;
 use super::refers::Refers;
-use super::rights::{LookupColumns, check_may_look_up, check_may_name, has_foreign_key};
+use super::rights::{LookupColumns, check_companions, check_may_look_up, check_may_name, has_foreign_key};
+use super::root_lookup::RootLookup;
 use super::row_time::{RowTime, SaidBy};
 use super::trigger_arguments::{TriggerArguments, is_known, is_said_by_owner};
-use super::tuple::{Column, Kind, Role, RowOf, Unfit, Value};
+use super::tuple::{Column, Kind, Role, RowOf, Unfit, Value, number_in};
 use super::violation;
 use super::writer::Writer;
+use super::{marks, moved};
 use crate::encoding::{from_server, from_server_bytes};
 use crate::error::{or_raise, raise, report};
 use crate::fmgr;
@@ -32,7 +33,7 @@ use crate::server::by_version;
 use crate::server::call::running;
 use crate::server::extension::Extension;
 use crate::server::failure::{Failure, or_fail};
-use crate::server::relation::relation_name;
+use crate::server::relation::{partition_ancestors, relation_name};
 use crate::server::settings::with_own_settings;
 
 /// The kind of table that a trigger is on, and when it fires.
@@ -54,6 +55,8 @@ struct Bound {
     key_leads: bool,
     /// Whether a foreign key declares the reference. Only known in the role of a replica.
     is_declared: bool,
+    /// Whether it refers to the root, and is not its key.
+    is_reference: bool,
     derivation: Derivation,
     old_id: Column,
     key: Column,
@@ -67,15 +70,43 @@ struct Bound {
     time: RowTime,
     /// Which rows refer to the root.
     refers: Refers,
+    /// The columns with which a row of a partitioned root is found.
+    companions: Companions,
+    /// The columns of the root in the relation of the row, if that is the root or a partition of it.
+    in_root: Option<InRoot>,
     /// By old id and by key, created when first needed. The second index exists only from the phase
     /// "indexed" on.
-    by_old_id: Option<Lookup>,
-    by_key: Option<Lookup>,
+    by_old_id: Option<RootLookup>,
+    by_key: Option<RootLookup>,
     /// The same index, also while it is being built. `None` until it was looked for.
-    taken: Option<Option<Lookup>>,
+    taken: Option<Option<RootLookup>>,
     /// The last pair found. Consecutive rows often refer to the same row, and neither the old id
     /// nor the key of an existing row changes within a statement.
     last: Option<(Value, Value)>,
+}
+
+/// A row of the root can refer to itself, before it is in the table.
+#[derive(Clone, Copy)]
+struct InRoot {
+    old_id: Column,
+    key: Column,
+    time: RowTime,
+    /// Those with which another row finds this one.
+    companions: Companions,
+}
+
+/// The key that a row of the root has, or the one derived from it.
+fn key_of(
+    derivation: &Derivation,
+    key: Option<Value>,
+    time: impl FnOnce() -> Option<i64>,
+    old_id: Option<Value>,
+) -> Option<Value> {
+    if key.is_some() {
+        return key;
+    }
+    let old_id = old_id.filter(|old_id| !matches!(old_id, Value::Key(_)))?;
+    Some(derivation.key(time(), old_id))
 }
 
 impl Bound {
@@ -87,20 +118,6 @@ impl Bound {
         if self.key_leads { self.old_id } else { self.key }
     }
 
-    /// The key that a row of the root has, or the one derived from it.
-    fn key_of(
-        &self,
-        key: Option<Value>,
-        time: impl FnOnce() -> Option<i64>,
-        old_id: Option<Value>,
-    ) -> Option<Value> {
-        if key.is_some() {
-            return key;
-        }
-        let old_id = old_id.filter(|old_id| !matches!(old_id, Value::Key(_)))?;
-        Some(self.derivation.key(time(), old_id))
-    }
-
     /// The key derived from a version of a row of the root.
     ///
     /// # Safety
@@ -110,7 +127,7 @@ impl Bound {
         // SAFETY: see above; the columns are those of the relation.
         let key = unsafe {
             let old_id = self.old_id.value(version, row.description);
-            self.key_of(None, || time.of(RowOf::Tuple(version, row.description)), old_id)
+            key_of(&self.derivation, None, || time.of(RowOf::Tuple(version, row.description)), old_id)
         };
         self.time = time;
         key
@@ -128,12 +145,16 @@ impl Bound {
         let mut time = self.time;
         // SAFETY: see above.
         let mut micros = || unsafe { time.of(RowOf::Tuple(row.new, row.description)) };
-        let mut key = self.key_of(None, &mut micros, old_id)?;
+        let mut key = key_of(&self.derivation, None, &mut micros, old_id)?;
         if self.root_old_id.kind.id_kind() != Some(IdKind::Integer)
-            && let Some(by_key) =
-                *(self.taken).get_or_insert_with(|| Lookup::that_refuses(self.root, self.root_key))
+            && let Some(in_root) = self.in_root
+            && let Some(by_key) = (self.taken).get_or_insert_with(|| {
+                RootLookup::that_refuses(self.root, self.root_key, &in_root.companions)
+            })
         {
-            while by_key.is_taken(key) {
+            // SAFETY: see above.
+            let companions = unsafe { in_root.companions.values(RowOf::Tuple(row.new, row.description)) };
+            while by_key.is_taken(key, &companions) {
                 pgrx::check_for_interrupts!();
                 key = self.derivation.key(micros(), key);
             }
@@ -154,17 +175,25 @@ impl Bound {
     #[cold]
     unsafe fn refuse_old_id(&mut self, relation: pg_sys::Relation, row: &Row, key: Value) {
         let Value::Key(bytes) = key else { return };
-        let is_there = |by: Lookup, value| by.row(value, |_, _| ()).is_some();
+        // SAFETY: see above.
+        let companions = unsafe { self.companion_values(row) };
+        let is_there = |by: &mut RootLookup, value| by.row(value, &companions, |_, _| ()).is_some();
         // SAFETY: see above; no column has the number 0.
         let has_foreign_key = || unsafe { violation::is_only_on(relation, row.new, self.key.number, 0) };
         if self.root_old_id.kind != Kind::Uuid
             || is_applied()
             || has_foreign_key()
             || !is_there(
-                *(self.by_old_id).get_or_insert_with(|| Lookup::required(self.root, self.root_old_id)),
+                (self.by_old_id).get_or_insert_with(|| {
+                    RootLookup::required(self.root, self.root_old_id, &self.companions)
+                }),
                 Value::Uuid(bytes),
             )
-            || is_there(*(self.by_key).get_or_insert_with(|| Lookup::required(self.root, self.root_key)), key)
+            || is_there(
+                (self.by_key)
+                    .get_or_insert_with(|| RootLookup::required(self.root, self.root_key, &self.companions)),
+                key,
+            )
         {
             return;
         }
@@ -212,6 +241,42 @@ impl Bound {
         unsafe { self.refers.is_of_type(RowOf::Tuple(row.new, row.description)) }
     }
 
+    /// The values with which a row finds the row that it refers to.
+    ///
+    /// # Safety
+    /// As for [`Self::now`].
+    unsafe fn companion_values(&self, row: &Row) -> CompanionValues {
+        // SAFETY: see above.
+        unsafe { self.companions.values(RowOf::Tuple(row.new, row.description)) }
+    }
+
+    /// Whether an UPDATE leaves these values as they are.
+    ///
+    /// # Safety
+    /// As for [`Self::now`].
+    unsafe fn keeps_companions(&self, row: &Row) -> bool {
+        let Some(old) = row.old else { return true };
+        // SAFETY: see above; both rows belong to the relation.
+        self.companions.is_empty()
+            || unsafe {
+                let before = self.companions.values(RowOf::Tuple(old, row.description));
+                self.companions.are_equal(row.description, &before, &self.companion_values(row))
+            }
+    }
+
+    /// Whether a row of the root has the companions that it refers to.
+    ///
+    /// # Safety
+    /// As for [`Self::now`].
+    unsafe fn is_itself(&self, in_root: &InRoot, row: &Row) -> bool {
+        // SAFETY: see above.
+        self.companions.is_empty()
+            || unsafe {
+                let own = in_root.companions.values(RowOf::Tuple(row.new, row.description));
+                self.companions.are_equal(row.description, &own, &self.companion_values(row))
+            }
+    }
+
     /// A value for one of the two columns. An old id that means none stays, and where a row must have one,
     /// it has one.
     ///
@@ -251,8 +316,10 @@ impl Bound {
 
     /// The follower's value for a value of the leader, or the reverse.
     fn other(&mut self, value: Value, row: &Row) -> Option<Value> {
+        // With other companions, an old id is another row.
         if let Some((last, other)) = self.last
             && last == value
+            && self.companions.is_empty()
         {
             return Some(other);
         }
@@ -262,48 +329,65 @@ impl Bound {
     }
 
     fn look_up(&mut self, value: Value, row: &Row) -> Option<Value> {
+        // A row that refers to itself is not in the table yet.
+        // SAFETY: such a row belongs to the root, or to a partition of it.
+        let is_itself = self.in_root.as_ref().is_some_and(|in_root| unsafe { self.is_itself(in_root, row) });
+        // SAFETY: the columns are those of the relation.
+        let companions = unsafe { self.companion_values(row) };
         match value {
             Value::Number(_) | Value::Uuid(_) | Value::Text(_) => {
-                // A row that refers to itself is not in the table yet.
-                // SAFETY: in that case, the row belongs to the root.
-                if row.relation == self.root && unsafe { row.new_value(self.root_old_id) } == Some(value) {
+                if is_itself
+                    && let Some(InRoot { old_id, key, mut time, .. }) = self.in_root
                     // SAFETY: as above.
-                    let key = unsafe { row.new_value(self.root_key) };
+                    && unsafe { row.new_value(old_id) } == Some(value)
+                {
+                    // SAFETY: as above.
+                    let key = unsafe { row.new_value(key) };
                     if key.is_none() && row.old.is_none() {
                         // SAFETY: as above.
                         return unsafe { self.key_at_insert(row, Some(value)) };
                     }
-                    let mut time = self.time;
                     // SAFETY: as above.
                     let time = || unsafe { time.of(RowOf::Tuple(row.new, row.description)) };
-                    return self.key_of(key, time, Some(value));
+                    return key_of(&self.derivation, key, time, Some(value));
                 }
-                let by =
-                    *(self.by_old_id).get_or_insert_with(|| Lookup::required(self.root, self.root_old_id));
+                let required = || RootLookup::required(self.root, self.root_old_id, &self.companions);
+                let by = self.by_old_id.get_or_insert_with(required);
                 let mut time = self.time;
-                let found = by.row(value, |table, row| {
+                let found = by.row(value, &companions, |table, row| {
                     // SAFETY: the key is checked before it is read, and so is the time.
                     unsafe {
-                        or_raise(self.root_key.check(table));
-                        let key = row.value(self.root_key);
-                        self.key_of(key, || time.checked(table, row), Some(value))
+                        let key = self.root_key.in_partition(self.root, table);
+                        or_raise(key.check(table));
+                        let key = row.value(key);
+                        if (*table).rd_id == self.root {
+                            return key_of(&self.derivation, key, || time.checked(table, row), Some(value));
+                        }
+                        let of_root = time;
+                        let time = || of_root.in_partition(self.root, table).checked(table, row);
+                        key_of(&self.derivation, key, time, Some(value))
                     }
                 });
                 self.time = time;
                 found.flatten()
             }
             Value::Key(_) => {
-                // SAFETY: as above.
-                if row.relation == self.root && unsafe { row.new_value(self.root_key) } == Some(value) {
+                if is_itself
+                    && let Some(in_root) = self.in_root
                     // SAFETY: as above.
-                    return unsafe { row.new_value(self.root_old_id) };
+                    && unsafe { row.new_value(in_root.key) } == Some(value)
+                {
+                    // SAFETY: as above.
+                    return unsafe { row.new_value(in_root.old_id) };
                 }
-                let by = *(self.by_key).get_or_insert_with(|| Lookup::required(self.root, self.root_key));
-                by.row(value, |table, row| {
+                let required = || RootLookup::required(self.root, self.root_key, &self.companions);
+                let by = self.by_key.get_or_insert_with(required);
+                by.row(value, &companions, |table, row| {
                     // SAFETY: the column is checked before it is read.
                     unsafe {
-                        or_raise(self.root_old_id.check(table));
-                        row.value(self.root_old_id)
+                        let old_id = self.root_old_id.in_partition(self.root, table);
+                        or_raise(old_id.check(table));
+                        row.value(old_id)
                     }
                 })
                 .flatten()
@@ -403,23 +487,28 @@ pub unsafe extern "C-unwind" fn key_migration_key(fcinfo: pg_sys::FunctionCallIn
         }
         if row.old.is_none() {
             // After the cut-over, the column's default generates keys. Before it, a row that has a
-            // key is a copy of another row, unless replication applies it.
-            if new.is_some() && (bound.key_leads || is_applied()) {
+            // key is a copy of another row, unless replication applies it, or it comes from another
+            // partition.
+            if new.is_some() && (bound.key_leads || is_applied() || moved::is_moved(bound.root, new)) {
                 return row.new.into();
             }
             return row.with(bound.key, bound.key_at_insert(&row, row.new_value(bound.old_id)));
         }
-        match (old, new) {
+        let key = match (old, new, row.old) {
             // The key that the row would have had before the change (trap M22).
-            (None, None) => match row.old {
-                Some(old) => row.with(bound.key, bound.derived(old, &row)),
-                None => row.new.into(),
-            },
+            (None, None, Some(old)) => bound.derived(old, &row),
             // A client read the row before it had a key, and now writes all its columns.
-            (Some(_), None) if !bound.key_leads => row.with(bound.key, old),
-            (Some(old), Some(new)) if old != new && !bound.key_leads => refuse_change(context, bound.key),
-            _ => row.new.into(),
+            (Some(_), None, _) if !bound.key_leads => old,
+            (Some(old), Some(new), _) if old != new && !bound.key_leads => refuse_change(context, bound.key),
+            _ => new,
+        };
+        if let Some(old) = row.old
+            && row.relation != bound.root
+            && !bound.key_leads
+        {
+            moved::may_move(bound.root, row.relation, (*old).t_self, key);
         }
+        if key == new { row.new.into() } else { row.with(bound.key, key) }
     }
 }
 
@@ -448,7 +537,8 @@ pub unsafe extern "C-unwind" fn key_migration_reference(fcinfo: pg_sys::Function
             return if has_key { row.with(bound.key, None) } else { row.new.into() };
         }
         let (leads, follows) = (bound.now(&row, leader), bound.now(&row, follower));
-        if bound.referred(&row) && bound.before(&row, leader) == leads {
+        let keeps_companions = bound.keeps_companions(&row);
+        if keeps_companions && bound.referred(&row) && bound.before(&row, leader) == leads {
             let old_follows = bound.before(&row, follower);
             // The backfill gives a row its first key.
             let is_first = old_follows.is_none() && leads.is_some();
@@ -479,6 +569,7 @@ pub unsafe extern "C-unwind" fn key_migration_reference(fcinfo: pg_sys::Function
         if bound.key_leads
             && follows.is_none()
             && leads.is_some()
+            && keeps_companions
             && bound.before(&row, leader) == leads
             && bound.before(&row, follower).is_some()
         {
@@ -586,7 +677,7 @@ pub unsafe extern "C-unwind" fn key_migration_applied(fcinfo: pg_sys::FunctionCa
         let row = Row::of(context);
         let Some(bound) = bound(fcinfo, context, Place::Applied) else { return pg_sys::Datum::from(0_usize) };
         let relation = (*context).tg_relation;
-        let is_root = bound.root == row.relation && bound.old_id.number == bound.root_old_id.number;
+        let is_root = !bound.is_reference;
         let (leader, follower) = (bound.leader(), bound.follower());
         if is_root {
             applied_to_root(relation, &row, bound);
@@ -600,7 +691,8 @@ pub unsafe extern "C-unwind" fn key_migration_applied(fcinfo: pg_sys::FunctionCa
         }
         let (leads, follows) = (bound.now(&row, leader), bound.now(&row, follower));
         let was = (bound.before(&row, leader), bound.before(&row, follower));
-        if was == (leads, follows) && (follows.is_some() || leads.is_none()) {
+        let is_same = was == (leads, follows) && bound.keeps_companions(&row);
+        if is_same && (follows.is_some() || leads.is_none()) {
             return pg_sys::Datum::from(0_usize);
         }
         match (leads, follows) {
@@ -610,7 +702,8 @@ pub unsafe extern "C-unwind" fn key_migration_applied(fcinfo: pg_sys::FunctionCa
                 None => {
                     // The key of the row that it referred to before is certainly wrong. The backfill
                     // returns to a row without a key.
-                    let is_stale = follows.is_some() && was.1 == follows && was.0 != leads;
+                    let is_other = was.0 != leads || !bound.keeps_companions(&row);
+                    let is_stale = follows.is_some() && was.1 == follows && is_other;
                     if is_stale && !bound.key_leads && !is_required(row.relation, follower) {
                         correct(relation, &row, follower, None);
                     }
@@ -790,9 +883,14 @@ unsafe fn read(
                 Some(Err(Unfit::Gone)) => return None,
                 Some(Err(unfit)) => raise(report(unfit.error((*relation).rd_id))),
             };
-            Some((own, (root_old_id, column(table, parsed.root_key, key)?), refers))
+            let companions = match Companions::open(relation, table, &parsed.companions) {
+                Ok(companions) => companions,
+                Err(Unfit::Gone) => return None,
+                Err(unfit) => raise(report(unfit.error((*relation).rd_id))),
+            };
+            Some((own, (root_old_id, column(table, parsed.root_key, key)?), refers, companions))
         };
-        let Some(((old_id, own_key), (root_old_id, root_key), refers)) = columns() else {
+        let Some(((old_id, own_key), (root_old_id, root_key), refers, companions)) = columns() else {
             pg_sys::table_close(table, pg_sys::NoLock as i32);
             return None;
         };
@@ -803,6 +901,17 @@ unsafe fn read(
             SaidBy::Anybody
         };
         let time = RowTime::open(table, &parsed.time, said_by);
+        let trigger_name = || from_server(CStr::from_ptr((*(*context).tg_trigger).tgname));
+        or_raise(check_companions(&trigger_name, relation, table, root_old_id.number, &companions));
+        let own = (*relation).rd_id;
+        let is_partition = (*(*relation).rd_rel).relispartition;
+        let is_in_root = own == root || (is_partition && partition_ancestors(own).contains(&root));
+        let in_root = is_in_root.then(|| InRoot {
+            old_id: root_old_id.in_partition(root, relation),
+            key: root_key.in_partition(root, relation),
+            time: time.in_partition(root, relation),
+            companions: companions.of_key_itself(|number| number_in(root, number, relation)),
+        });
         let lookup_columns = LookupColumns {
             old_id: old_id.number,
             key: own_key.number,
@@ -812,14 +921,14 @@ unsafe fn read(
         };
         or_raise(check_may_look_up(relation, table, lookup_columns));
         if is_reference && !is_known(table, &parsed, running(fcinfo)) {
-            let name = from_server(CStr::from_ptr((*(*context).tg_trigger).tgname));
-            or_raise(check_may_name(&name, relation, table, lookup_columns));
+            or_raise(check_may_name(&trigger_name(), relation, table, (lookup_columns, &companions)));
         }
         let is_declared = is_applied() && has_foreign_key(relation, root, lookup_columns);
         pg_sys::table_close(table, pg_sys::NoLock as i32);
         Some(Bound {
             extension,
             is_declared,
+            is_reference,
             key_leads: parsed.key_leads,
             derivation: Derivation::new(parsed.target, &parsed.salt),
             old_id,
@@ -828,8 +937,11 @@ unsafe fn read(
             root,
             root_old_id,
             root_key,
-            time,
+            // That of a root is about its own rows.
+            time: in_root.filter(|_| !is_reference).map_or(time, |in_root| in_root.time),
             refers,
+            companions,
+            in_root,
             by_old_id: None,
             by_key: None,
             taken: None,

@@ -3,6 +3,7 @@
 use std::ffi::{CStr, c_char};
 
 use keyspace::migration::condition::TriggerCondition;
+use keyspace::migration::member::Companion;
 use keyspace::migration::{Target, TimeSource};
 use pgrx::pg_sys;
 
@@ -24,6 +25,8 @@ pub(super) struct TriggerArguments {
     pub(super) time: TimeSource,
     /// Which rows of a reference refer to the root, if not all do.
     pub(super) condition: Option<TriggerCondition>,
+    /// The columns with which rows of a partitioned root are found; none for another root.
+    pub(super) companions: Vec<Companion>,
 }
 
 impl TriggerArguments {
@@ -40,16 +43,18 @@ impl TriggerArguments {
         let (own, rest) = arguments.split_at_checked(6)?;
         let [table, leader, target, salt, old_id, key] = own else { return None };
         let (table, old_id, key) = (table.parse().ok()?, old_id.parse().ok()?, key.parse().ok()?);
-        let (root, root_old_id, root_key, time, condition) = match (is_reference, rest) {
-            (true, [root, root_old_id, root_key, time, condition @ ..]) => {
-                let condition = match condition {
-                    [] => None,
-                    [condition] => Some(TriggerCondition::parse(condition)?),
-                    _ => return None,
-                };
-                (root.parse().ok()?, root_old_id.parse().ok()?, root_key.parse().ok()?, time, condition)
+        let (root, root_old_id, root_key, time, others) = match (is_reference, rest) {
+            (true, [root, root_old_id, root_key, time, others @ ..]) => {
+                (root.parse().ok()?, root_old_id.parse().ok()?, root_key.parse().ok()?, time, others)
             }
-            (false, [time]) => (table, old_id, key, time, None),
+            (false, [time, others @ ..]) => (table, old_id, key, time, others),
+            _ => return None,
+        };
+        // A root that is partitioned has no conditions.
+        let (condition, companions) = match (is_reference, others) {
+            (_, []) => (None, Vec::new()),
+            (_, [pairs]) if pairs.starts_with(WITH) => (None, companions(pairs)?),
+            (true, [condition]) => (Some(TriggerCondition::parse(condition)?), Vec::new()),
             _ => return None,
         };
         Some(Self {
@@ -65,8 +70,21 @@ impl TriggerArguments {
             root_key,
             time: TimeSource::parse(time)?,
             condition,
+            companions,
         })
     }
+}
+
+/// How companions begin.
+const WITH: &str = "with ";
+
+/// The companions in an argument: pairs of numbers.
+fn companions(argument: &str) -> Option<Vec<Companion>> {
+    let pair = |text: &str| {
+        let (own, of_key) = text.split_once(':')?;
+        Some(Companion { own: own.parse().ok()?, of_key: of_key.parse().ok()? })
+    };
+    argument.strip_prefix(WITH)?.split(' ').map(pair).collect()
 }
 
 /// The arguments of a trigger for keys that keep their values, as the plan writes them.
@@ -117,11 +135,11 @@ impl CopyArguments {
 ///
 /// # Safety
 /// The relation must be open, and have the trigger.
-unsafe fn columns_on<const N: usize>(
+unsafe fn columns_on<'a>(
     relation: pg_sys::Relation,
     trigger: *const pg_sys::Trigger,
     table: u32,
-    columns: [&mut i16; N],
+    columns: impl IntoIterator<Item = &'a mut i16>,
 ) -> Option<u32> {
     // SAFETY: see above; looks up catalogs by OID and by NUL-terminated names, which are copies or null.
     unsafe {
@@ -169,8 +187,9 @@ impl TriggerArguments {
         // SAFETY: see above.
         self.table = unsafe {
             let mut type_column = self.condition.as_ref().map_or(0, |condition| condition.type_column);
-            let columns = [&mut self.old_id, &mut self.key, &mut type_column];
-            let table = columns_on(relation, trigger, self.table, columns)?;
+            let columns = [&mut self.old_id, &mut self.key, &mut type_column].into_iter();
+            let companions = self.companions.iter_mut().map(|companion| &mut companion.own);
+            let table = columns_on(relation, trigger, self.table, columns.chain(companions))?;
             if let Some(condition) = &mut self.condition {
                 condition.type_column = type_column;
             }
@@ -243,6 +262,11 @@ unsafe fn has_trigger(
                     && own.old_id == named.root_old_id
                     && own.key == named.root_key
                     && own.time == named.time
+                    && own
+                        .companions
+                        .iter()
+                        .map(|one| one.of_key)
+                        .eq(named.companions.iter().map(|one| one.of_key))
             }) && is_of_root((*trigger).tgfoid, function)
                 && is_wanted(&*trigger)
         })

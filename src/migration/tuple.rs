@@ -374,6 +374,15 @@ impl Column {
         }
     }
 
+    /// The same column of a relation, which is the table that it belongs to or a partition of it.
+    ///
+    /// # Safety
+    /// The relation must be open.
+    pub(super) unsafe fn in_partition(self, table: pg_sys::Oid, relation: pg_sys::Relation) -> Self {
+        // SAFETY: see above.
+        Self { number: unsafe { number_in(table, self.number, relation) }, ..self }
+    }
+
     /// Its declared type.
     pub(super) const fn declared(self) -> pg_sys::Oid {
         self.declared
@@ -632,6 +641,23 @@ impl RowOf {
     }
 }
 
+/// The number of a column of a table in a relation, which is the table itself or a partition of it; 0 if it
+/// has no such column.
+///
+/// # Safety
+/// The relation must be open.
+pub(super) unsafe fn number_in(table: pg_sys::Oid, number: i16, relation: pg_sys::Relation) -> i16 {
+    // SAFETY: see above; looks up catalogs by OID and by a NUL-terminated name, which is a copy or null.
+    unsafe {
+        let own = (*relation).rd_id;
+        if own == table {
+            return number;
+        }
+        let name = pg_sys::get_attname(table, number, true);
+        if name.is_null() { 0 } else { pg_sys::get_attnum(own, name) }
+    }
+}
+
 /// The type of a column; `None` if there is no such column or it was dropped.
 ///
 /// # Safety
@@ -649,10 +675,24 @@ pub(super) unsafe fn type_of(of: pg_sys::TupleDesc, number: i16) -> Option<pg_sy
     }
 }
 
+/// The type of a column, or that which a domain is over.
+///
+/// # Safety
+/// The relation must be open.
+pub(super) unsafe fn base_type_of(relation: pg_sys::Relation, number: i16) -> Option<pg_sys::Oid> {
+    // SAFETY: see above; looks up catalogs by OID.
+    unsafe { type_of((*relation).rd_att, number).map(|declared| pg_sys::getBaseType(declared)) }
+}
+
 /// # Safety
 /// The relation must be open and have the column.
 #[cold]
-unsafe fn wrong_type(relation: pg_sys::Relation, number: i16, found: pg_sys::Oid, wanted: &str) -> Error {
+pub(super) unsafe fn wrong_type(
+    relation: pg_sys::Relation,
+    number: i16,
+    found: pg_sys::Oid,
+    wanted: &str,
+) -> Error {
     // SAFETY: see above; the name is a copy, or null.
     let (name, table) = unsafe {
         let name = pg_sys::get_attname((*relation).rd_id, number, true);

@@ -168,7 +168,7 @@ fn compare(
         {
             let derivation = Derivation::new(scope.options.target, &key.options.salt);
             let owner = relation_owner(pg_sys::Oid::from(check.table));
-            let (rows, least) = as_owner(owner, || changed_since::rows(key, &derivation, key_type))?;
+            let (rows, least) = as_owner(owner, || changed_since::rows(key, member, &derivation, key_type))?;
             return Ok(Found { check, rows, example: least.as_ref().map(shown) });
         }
         // An example can be a text that is no UTF-8.

@@ -329,6 +329,25 @@ pub(crate) unsafe fn attribute(
     }
 }
 
+/// Whether a column, counted from 0, is NOT NULL, and all rows are known to have it. Since version 18, the
+/// constraint can be one that is not valid.
+///
+/// # Safety
+/// The descriptor must be that of an open relation, and have the column.
+pub(crate) unsafe fn is_required(of: pg_sys::TupleDesc, at: std::ffi::c_int) -> bool {
+    // SAFETY: see above.
+    #[cfg(any(feature = "pg15", feature = "pg16", feature = "pg17"))]
+    unsafe {
+        (*attribute(of, at)).attnotnull
+    }
+    // SAFETY: see above; there are as many of them as columns.
+    #[cfg(not(any(feature = "pg15", feature = "pg16", feature = "pg17")))]
+    unsafe {
+        let column = (*of).compact_attrs.as_ptr().add(usize::try_from(at).unwrap_or(0));
+        (*column).attnullability as u8 == pg_sys::ATTNULLABLE_VALID
+    }
+}
+
 /// The expression of a check constraint, with virtual columns replaced by their expressions.
 ///
 /// # Safety

@@ -13,6 +13,7 @@ pub(crate) mod names;
 pub(crate) mod obstacle;
 pub(crate) mod open;
 pub(crate) mod other_extensions;
+pub(crate) mod partition;
 pub(crate) mod patience;
 pub(crate) mod prepared;
 pub(crate) mod procedure;

@@ -18,9 +18,15 @@ CREATE TABLE below (person_id bigint REFERENCES person, at date) PARTITION BY LI
 CREATE TABLE below_1 PARTITION OF below DEFAULT PARTITION BY RANGE ((person_id % 10));
 SELECT * FROM errors('person');
 DROP TABLE below;
--- The primary key contains it. A unique constraint does as well.
-CREATE TABLE of_person (person_id bigint REFERENCES person, at date, PRIMARY KEY (person_id, at)) PARTITION BY LIST (at);
+-- A deferrable primary key contains it, or one whose reference rows can lack. A unique constraint can.
+CREATE TABLE of_person (person_id bigint REFERENCES person, at date, PRIMARY KEY (person_id, at) DEFERRABLE) PARTITION BY LIST (at);
 CREATE TABLE of_person_1 PARTITION OF of_person DEFAULT;
+SELECT * FROM errors('person');
+ALTER TABLE of_person DROP CONSTRAINT of_person_pkey;
+ALTER TABLE of_person ADD PRIMARY KEY (person_id, at);
+ALTER TABLE of_person ALTER CONSTRAINT of_person_person_id_fkey DEFERRABLE;
+SELECT * FROM errors('person');
+ALTER TABLE of_person ALTER CONSTRAINT of_person_person_id_fkey NOT DEFERRABLE;
 SELECT * FROM errors('person');
 ALTER TABLE of_person DROP CONSTRAINT of_person_pkey;
 ALTER TABLE of_person ADD UNIQUE (person_id, at);
@@ -50,11 +56,37 @@ ALTER TABLE remote DETACH PARTITION remote_1;
 SELECT key_migration_add_reference('person', 'remote', '{person_id}');
 CALL key_migration_rollback('person');
 DROP TABLE remote;
--- Its key.
+-- By its key, at any level; the key of a partition; and keys that keep their values.
 CREATE TABLE event (id bigint, at date, created_at timestamptz NOT NULL, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
-CREATE TABLE event_1 PARTITION OF event DEFAULT;
+CREATE TABLE event_1 PARTITION OF event DEFAULT PARTITION BY HASH (id);
 SELECT key_migration_create('event');
+DROP TABLE event_1;
+CREATE TABLE event_1 PARTITION OF event DEFAULT;
 SELECT key_migration_create('event_1');
+SELECT key_migration_create('event', target => 'bigint');
+CREATE TABLE hashed (id bigint PRIMARY KEY, created_at timestamptz NOT NULL) PARTITION BY HASH (id);
+SELECT key_migration_create('hashed');
+-- Two columns that could be it.
+CREATE TABLE of_tenant (tenant integer, id bigint, at date, created_at timestamptz NOT NULL, PRIMARY KEY (tenant, id, at)) PARTITION BY RANGE (at);
+SELECT key_migration_create('of_tenant');
+CREATE SEQUENCE of_tenant_id;
+ALTER TABLE of_tenant ALTER id SET DEFAULT nextval('of_tenant_id');
+SELECT detail FROM key_migration_plan('of_tenant') WHERE detail LIKE 'the key of%';
+-- References that do not say which row they mean, or whose columns have other types, to a partition alone, of another owner.
+CREATE TABLE refers (event_id bigint DEFAULT 5, event_at date);
+SELECT key_migration_create('event');
+SELECT key_migration_add_reference('event', 'refers', '{event_id}');
+CALL key_migration_rollback('event');
+ALTER TABLE refers ADD FOREIGN KEY (event_id, event_at) REFERENCES event;
+SELECT * FROM errors('event');
+ALTER TABLE refers ALTER event_id DROP DEFAULT, OWNER TO refused_owner;
+SELECT * FROM errors('event');
+ALTER TABLE refers OWNER TO CURRENT_USER, ADD CONSTRAINT to_partition FOREIGN KEY (event_id, event_at) REFERENCES event_1;
+SELECT * FROM errors('event');
+DROP TABLE refers;
+CREATE TABLE refers (event_id bigint, event_at timestamp, FOREIGN KEY (event_id, event_at) REFERENCES event);
+SELECT * FROM errors('event');
+DROP TABLE refers;
 -- Inheritance.
 CREATE TABLE child (person_id bigint REFERENCES person);
 CREATE TABLE grandchild () INHERITS (child);

@@ -41,7 +41,7 @@ fn write(server: &Server, stop: &Stop, written: &Count) -> Result<Vec<Turn<()>>>
 }
 
 /// Kills the backend that runs the migration from time to time, up to eight times.
-fn kill_runner(server: &Server, stop: &Stop, kills: &Count) -> Result<Vec<()>> {
+pub(crate) fn kill_runner(server: &Server, stop: &Stop, kills: &Count) -> Result<Vec<()>> {
     let mut client = connect_when_up(server);
     let mut random = rand::rng();
     let mut next = Instant::now() + Duration::from_millis(100);

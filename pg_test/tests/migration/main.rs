@@ -14,6 +14,7 @@ mod many_tables;
 mod moved_key;
 mod other_keys;
 mod partitioned;
+mod partitioned_key;
 mod repack;
 mod reported;
 mod rests;

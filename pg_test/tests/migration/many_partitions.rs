@@ -1,5 +1,5 @@
-//! A table of many partitions that refers to a key: how long its plan takes, and how many partitions are
-//! locked at once.
+//! A table of many partitions that refers to a key, or whose key is migrated: how long its plan takes, and
+//! how many partitions are locked at once.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use pg_test::Server;
 use postgres::Client;
 
-use crate::{DATABASE, number, phase, run_statements, start, wrong};
+use crate::{DATABASE, number, start};
 
 /// How many partitions are planned.
 const FEW: u32 = 100;
@@ -38,14 +38,17 @@ impl Drop for Over<'_> {
 
 /// Does some work, and looks all the while how many partitions the session has locked. Returns the most,
 /// and how often it has looked.
-fn watched(server: &Server, pid: i32, work: impl FnOnce()) -> (i64, u32) {
+fn watched(server: &Server, shape: Shape, pid: i32, work: impl FnOnce()) -> (i64, u32) {
     let (is_over, seen) = (AtomicBool::new(false), Mutex::new((0_i64, 0_u32)));
-    let locks = "SELECT count(DISTINCT l.relation) FROM pg_locks AS l JOIN pg_inherits AS i ON i.inhrelid = l.relation \
-                 WHERE i.inhparent = 'visit'::regclass AND l.locktype = 'relation' AND l.pid = $1";
+    let locks = format!(
+        "SELECT count(DISTINCT l.relation) FROM pg_locks AS l JOIN pg_inherits AS i ON i.inhrelid = l.relation \
+         WHERE i.inhparent = '{}'::regclass AND l.locktype = 'relation' AND l.pid = $1",
+        shape.partitioned
+    );
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let mut client = server.connect(DATABASE).unwrap();
-            let query = client.prepare(locks).unwrap();
+            let query = client.prepare(&locks).unwrap();
             while !is_over.load(Ordering::Relaxed) {
                 let locked: i64 = client.query_one(&query, &[&pid]).unwrap().get(0);
                 let mut seen = seen.lock().unwrap();
@@ -58,72 +61,125 @@ fn watched(server: &Server, pid: i32, work: impl FnOnce()) -> (i64, u32) {
     seen.into_inner().unwrap()
 }
 
-fn make_tables(client: &mut Client, partitions: u32) {
-    client
-        .batch_execute(&format!(
-            "CREATE EXTENSION pg_keyspace;
-             CREATE TABLE orders (id bigserial PRIMARY KEY, created_at timestamptz NOT NULL DEFAULT now());
+/// A migration with a table of many partitions.
+#[derive(Clone, Copy)]
+struct Shape {
+    /// The table of the key.
+    key: &'static str,
+    partitioned: &'static str,
+    /// Creates the tables. `{partitions}` stands for their number, and `{each}` for the partitions.
+    tables: &'static str,
+    /// The number of references to no row at the end.
+    lost: &'static str,
+}
+
+const REFERENCE: Shape = Shape {
+    key: "orders",
+    partitioned: "visit",
+    tables: "CREATE TABLE orders (id bigserial PRIMARY KEY, created_at timestamptz NOT NULL DEFAULT now());
              INSERT INTO orders SELECT FROM generate_series(1, 10);
              CREATE TABLE visit (day integer NOT NULL, order_id bigint NOT NULL REFERENCES orders, a text, b text, c text)
                  PARTITION BY LIST (day);
-             DO $$BEGIN
-                 FOR day IN 1..{partitions} LOOP
-                     EXECUTE format('CREATE TABLE visit_%s PARTITION OF visit FOR VALUES IN (%1$s)', day);
-                 END LOOP;
-             END$$;
+             {each}
              CREATE INDEX ON visit (order_id);
-             INSERT INTO visit (day, order_id) SELECT i, o FROM generate_series(1, {partitions}) AS i, generate_series(1, 10) AS o;
-             ANALYZE"
-        ))
-        .unwrap();
+             INSERT INTO visit (day, order_id) SELECT i, o FROM generate_series(1, {partitions}) AS i, generate_series(1, 10) AS o",
+    lost: "SELECT count(*) FROM visit AS v WHERE NOT EXISTS (SELECT FROM orders AS o WHERE o.id = v.order_id)",
+};
+
+/// The rows of the table that refers to it refer to all partitions.
+const KEY: Shape = Shape {
+    key: "event",
+    partitioned: "event",
+    tables: "CREATE TABLE event (id bigserial, day integer, created_at timestamptz NOT NULL DEFAULT now(), a text, b text, PRIMARY KEY (id, day))
+                 PARTITION BY LIST (day);
+             {each}
+             CREATE INDEX ON event (day);
+             INSERT INTO event (day) SELECT i FROM generate_series(1, {partitions}) AS i, generate_series(1, 10);
+             CREATE TABLE note (event_day integer, event_id bigint, FOREIGN KEY (event_id, event_day) REFERENCES event);
+             INSERT INTO note SELECT day, id FROM event",
+    lost: "SELECT count(*) FROM note WHERE NOT EXISTS (SELECT FROM event WHERE (id, day) = (event_id, event_day))",
+};
+
+impl Shape {
+    fn make_tables(self, client: &mut Client, partitions: u32) {
+        let each = format!(
+            "DO $$BEGIN
+                 FOR day IN 1..{partitions} LOOP
+                     EXECUTE format('CREATE TABLE {0}_%s PARTITION OF {0} FOR VALUES IN (%1$s)', day);
+                 END LOOP;
+             END$$;",
+            self.partitioned
+        );
+        let tables = self.tables.replace("{each}", &each).replace("{partitions}", &partitions.to_string());
+        client.batch_execute(&format!("CREATE EXTENSION pg_keyspace; {tables}; ANALYZE")).unwrap();
+    }
+
+    fn run_statements(self, client: &mut Client, through: &str) {
+        let query = "SELECT statement FROM key_migration_statements($1::text::regclass, $2)";
+        for row in client.query(query, &[&self.key, &through]).unwrap() {
+            let statement: String = row.get(0);
+            client.batch_execute(&statement).unwrap_or_else(|error| panic!("{statement}: {error:?}"));
+        }
+    }
 }
 
 /// The least time that a plan takes, and how many locks it holds.
-fn planned(partitions: u32) -> (Duration, i64) {
+fn planned(shape: Shape, partitions: u32) -> (Duration, i64) {
     let server = start(&["max_locks_per_transaction = 256", "synchronous_commit = off"]);
     let mut client = server.connect(DATABASE).unwrap();
-    make_tables(&mut client, partitions);
-    let plan = "SELECT * FROM key_migration_plan('orders')";
+    shape.make_tables(&mut client, partitions);
+    let plan = format!("SELECT * FROM key_migration_plan('{}')", shape.key);
     let time = |client: &mut Client| {
         let began = Instant::now();
-        client.query(plan, &[]).unwrap();
+        client.query(&plan, &[]).unwrap();
         began.elapsed()
     };
     let least = (0..5).map(|_| time(&mut client)).min().unwrap();
-    println!("{partitions} partitions are planned in {least:?}");
-    (least, locks_of(&mut client, plan))
+    println!("{partitions} partitions of {} are planned in {least:?}", shape.partitioned);
+    (least, locks_of(&mut client, &plan))
 }
 
-#[test]
-fn the_plan_of_many_partitions_takes_time_in_proportion_and_few_locks() {
-    let (few, locks) = planned(FEW);
+fn takes_time_in_proportion_and_few_locks(shape: Shape) {
+    let (few, locks) = planned(shape, FEW);
     // A plan holds no locks on partitions.
     assert!(locks < 40, "{locks}");
-    let (many, locks) = planned(MANY);
+    let (many, locks) = planned(shape, MANY);
     assert!(locks < 40, "{locks}");
     // To look at each partition for every other one would take the square of this ratio.
     assert!(many < few * (MANY / FEW * 2), "{few:?} {many:?}");
 }
 
 #[test]
-fn partitions_are_locked_one_at_a_time() {
+fn the_plan_of_many_partitions_takes_time_in_proportion_and_few_locks() {
+    takes_time_in_proportion_and_few_locks(REFERENCE);
+}
+
+#[test]
+fn the_plan_of_a_key_with_many_partitions_takes_time_in_proportion_and_few_locks() {
+    takes_time_in_proportion_and_few_locks(KEY);
+}
+
+/// Migrates, and looks how many partitions are locked at once in each phase; all of them can be locked in
+/// the phases of `together`.
+fn are_locked_one_at_a_time(shape: Shape, together: &[&str]) {
     let partitions = std::env::var("PG_KEYSPACE_TEST_PARTITIONS").ok().and_then(|count| count.parse().ok());
     let partitions: u32 = partitions.unwrap_or(MIGRATED);
     let server = start(&["max_locks_per_transaction = 256", "synchronous_commit = off"]);
     let mut client = server.connect(DATABASE).unwrap();
-    make_tables(&mut client, partitions);
-    client.batch_execute("SELECT key_migration_create('orders')").unwrap();
+    shape.make_tables(&mut client, partitions);
+    let key = shape.key;
+    client.batch_execute(&format!("SELECT key_migration_create('{key}')")).unwrap();
     let pid: i32 = client.query_one("SELECT pg_backend_pid()", &[]).unwrap().get(0);
     for through in ["prepared", "backfilled", "indexed", "validated", "verified"] {
         let began = Instant::now();
-        let (locked, looked) = watched(&server, pid, || run_statements(&mut client, through).unwrap());
+        let (locked, looked) = watched(&server, shape, pid, || shape.run_statements(&mut client, through));
         println!(
             "{partitions} partitions to {through}: {:?}, {locked} of them locked at once, seen {looked} times",
             began.elapsed()
         );
-        assert_eq!(phase(&mut client), through);
-        // Columns and constraints of the partitioned table lock all of its partitions, as PostgreSQL needs it.
-        if !["prepared", "validated"].contains(&through) {
+        let phase = format!("SELECT key_migration_phase('{key}')");
+        assert_eq!(client.query_one(&phase, &[]).unwrap().get::<_, &str>(0), through);
+        if !together.contains(&through) {
             assert!((1..=AT_ONCE).contains(&locked), "{locked} partitions are locked at once");
         }
     }
@@ -131,13 +187,24 @@ fn partitions_are_locked_one_at_a_time() {
     let progress = "SELECT count(*) FROM key_migration_progress WHERE percent = 100";
     assert_eq!(number(&mut client, progress), i64::from(partitions) + 1);
     let began = Instant::now();
-    client.batch_execute("CALL key_migration_cutover('orders')").unwrap();
+    client.batch_execute(&format!("CALL key_migration_cutover('{key}')")).unwrap();
     println!("{partitions} partitions, cut-over: {:?}", began.elapsed());
     let held = "SELECT (extract(epoch FROM lock_held) * 1000)::bigint FROM key_migration_log WHERE action = 'cut over'";
     println!("{partitions} partitions were locked for {} ms", number(&mut client, held));
-    assert_eq!(wrong(&mut client), Vec::<String>::new());
-    client.batch_execute("CALL key_migration_finalize('orders', confirm => 'orders')").unwrap();
-    let lost =
-        "SELECT count(*) FROM visit AS v WHERE NOT EXISTS (SELECT FROM orders AS o WHERE o.id = v.order_id)";
-    assert_eq!(number(&mut client, lost), 0);
+    let wrong = format!("SELECT count(*) FROM key_migration_verify('{key}') WHERE NOT ok");
+    assert_eq!(number(&mut client, &wrong), 0);
+    client.batch_execute(&format!("CALL key_migration_finalize('{key}', confirm => '{key}')")).unwrap();
+    assert_eq!(number(&mut client, shape.lost), 0);
+}
+
+#[test]
+fn partitions_are_locked_one_at_a_time() {
+    // Columns and constraints of the partitioned table lock all of its partitions, as PostgreSQL needs it.
+    are_locked_one_at_a_time(REFERENCE, &["prepared", "validated"]);
+}
+
+#[test]
+fn partitions_of_a_key_are_locked_one_at_a_time() {
+    // So does a query that joins a table with all of them.
+    are_locked_one_at_a_time(KEY, &["prepared", "validated", "verified"]);
 }

@@ -240,10 +240,10 @@ fn value(scope: &Scope<'_>, member: &Member<'_>, given: &[i16]) -> String {
         );
     }
     format!(
-        "(SELECT COALESCE(p.{}, {}) FROM ONLY {} AS p WHERE {})",
+        "(SELECT COALESCE(p.{}, {}) FROM {} AS p WHERE {})",
         quoted(&key.column.shadow_name),
         derived(scope, key, "p"),
-        key.column.table_sql(),
+        key.column.rows_sql(),
         old_id::is_referenced(&key.column, member)
     )
 }

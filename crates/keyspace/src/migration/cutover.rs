@@ -34,6 +34,9 @@ struct Pair {
     of: Renamed,
     /// Whether the old one is dropped at the cut-over, so that only the new one gets another name.
     is_dropped: bool,
+    /// Whether the old one has the name that applications know although keys lead: PostgreSQL has given it
+    /// to the primary key of a partition that was created since.
+    keeps_known_name: bool,
 }
 
 enum Renamed {
@@ -83,7 +86,7 @@ fn pairs(scope: &Scope<'_>) -> Vec<Pair> {
         for member in scope.members_of(table.oid).filter(swapped) {
             let of = Renamed::Column(name.clone());
             let (old, new) = (member.old_id.name.clone(), member.shadow_name.clone());
-            pairs.push(Pair { old, new, of, is_dropped: false });
+            pairs.push(Pair { old, new, of, is_dropped: false, keeps_known_name: false });
         }
     }
     for table in scope.tables_and_partitions() {
@@ -95,7 +98,8 @@ fn pairs(scope: &Scope<'_>) -> Vec<Pair> {
         for (index, replacement) in replacement_index::pairs(scope, table).into_iter().filter(swapped) {
             let of = Renamed::Index(table.schema.clone());
             let (old, new) = (index.name.clone(), replacement.name.clone());
-            pairs.push(Pair { old, new, of, is_dropped: is_dropped(scope, table, index) });
+            let keeps_known_name = has_known_name(scope, index);
+            pairs.push(Pair { old, new, of, is_dropped: is_dropped(scope, table, index), keeps_known_name });
         }
     }
     for (old, replacement) in scope.foreign_keys() {
@@ -103,18 +107,26 @@ fn pairs(scope: &Scope<'_>) -> Vec<Pair> {
             let of = Renamed::Constraint(qualified(&child.schema, &child.name));
             let is_dropped = foreign_keys::moves(scope, old);
             let (old_name, new) = (old.name.clone(), replacement.name.clone());
-            pairs.push(Pair { old: old_name, new, of, is_dropped });
+            let keeps_known_name = false;
+            pairs.push(Pair { old: old_name, new, of, is_dropped, keeps_known_name });
             // PostgreSQL does not rename those of partitions with it.
             for part in &old.parts {
                 let new = replacement.parts.iter().find(|new| new.table == part.table);
                 if let (Some(new), Some(table)) = (new, scope.facts.table(part.table)) {
                     let of = Renamed::Constraint(qualified(&table.schema, &table.name));
-                    pairs.push(Pair { old: part.name.clone(), new: new.name.clone(), of, is_dropped });
+                    let (old, new) = (part.name.clone(), new.name.clone());
+                    pairs.push(Pair { old, new, of, is_dropped, keeps_known_name });
                 }
             }
         }
     }
     pairs
+}
+
+/// Whether the primary key of a partition has its usual name although keys lead.
+fn has_known_name(scope: &Scope<'_>, index: &Index) -> bool {
+    let is_of_partition = index.is_primary && index.parent.is_some();
+    is_of_partition && scope.options.cut_over && !index.name.ends_with(&scope.options.old_suffix)
 }
 
 /// The statements that give the new objects the names of the old ones.
@@ -251,6 +263,10 @@ pub fn roll_back(scope: &Scope<'_>) -> Result<Vec<Statement>, Error> {
     };
     statements.extend(index_columns::with_columns(scope, names));
     for pair in pairs(scope) {
+        if pair.keeps_known_name {
+            statements.push(pair.of.statement(&pair.new, &scope.options.new_name(&pair.old)));
+            continue;
+        }
         statements.push(pair.of.statement(&pair.new, &scope.options.new_name(&pair.new)));
         statements.push(pair.of.statement(&pair.old, &pair.new));
     }
@@ -420,9 +436,20 @@ fn end_index(
     // After the cut-over, the new one has the name already, unless the old one kept it.
     let keeps = replacement_index::keeps_name(scope, table, index)
         && !primary_key::is_moved(scope, table, index, replacement);
+    let keeps = keeps || has_known_name(scope, index);
     let name = if keeps { index.name.as_str() } else { replacement.name.as_str() };
     let rename = Renamed::Index(table.schema.clone());
     match &index.constraint {
+        Some(constraint) if constraint.kind == "p" && (table.is_partitioned() || index.parent.is_some()) => {
+            if keeps {
+                made.push(rename.statement(&replacement.name, name).into());
+            }
+            // Those of partitions belong to that of the table.
+            if index.parent.is_none() {
+                statements.push(drop_constraint(table, &constraint.name));
+                made.push(add_partitioned_primary_key(scope, table, name).into());
+            }
+        }
         Some(constraint) => {
             // That of a partition is dropped with the one that it belongs to.
             if index.parent.is_none() {
@@ -470,6 +497,16 @@ fn end_index(
     let targets = properties::statistics_of_index(table, index, Some(replacement), name);
     made.extend(targets.into_iter().map(Statement::from));
     made.extend(properties::of_index(table, index, replacement, name).into_iter().map(Statement::from));
+}
+
+/// The statement that makes a primary key of the unique index of a partitioned table and those of its
+/// partitions. PostgreSQL has no command for it, so a function of ours does it.
+fn add_partitioned_primary_key(scope: &Scope<'_>, table: &Table, index: &str) -> String {
+    format!(
+        "SELECT {}.key_migration_add_primary_key({}::pg_catalog.regclass)",
+        scope.facts.internal_schema,
+        literal(&qualified(&table.schema, index))
+    )
 }
 
 /// A primary key whose index is built under the lock.

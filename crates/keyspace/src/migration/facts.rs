@@ -723,6 +723,11 @@ impl Column {
 }
 
 impl Index {
+    /// Its constraint, unless it is a primary key. The replacement of a primary key becomes one at the end.
+    pub(super) fn unique_constraint(&self) -> Option<&IndexConstraint> {
+        self.constraint.as_ref().filter(|constraint| constraint.kind != "p")
+    }
+
     /// Whether a column is one of its key columns or included columns.
     pub fn has_column(&self, number: i16) -> bool {
         self.keys.iter().any(|key| key.column == number) || self.include.contains(&number)

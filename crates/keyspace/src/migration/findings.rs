@@ -16,8 +16,8 @@ use super::scope::{Key, Scope};
 use super::stranger::stranger;
 use super::{
     clashes, condition_findings, kept_values, key_reference, limits, live_triggers, lookup_index,
-    narrow_reference, numeric_findings, old_id_source, partitions, permissions, reference_name,
-    replacement_index, replicated, rules, trigger_functions, type_column, undeclared,
+    narrow_reference, numeric_findings, old_id_source, partitioned_key_findings, partitions, permissions,
+    reference_name, replacement_index, replicated, rules, trigger_functions, type_column, undeclared,
 };
 
 use crate::error::{Error, SqlState};
@@ -76,6 +76,7 @@ pub(super) fn find(scope: &Scope<'_>) -> Vec<Finding> {
         condition_findings::find(scope, &mut found);
     }
     lookup_index::find(scope, &mut found);
+    partitioned_key_findings::find(scope, &mut found);
     key_reference::find(scope, &mut found);
     undeclared::find(scope, &mut found);
     narrow_reference::find(scope, &mut found);

@@ -99,6 +99,9 @@ fn add_step(
     add.lock = Some(Lock::ShareRowExclusive);
     add.done = done;
     add.detail = format!("also locks {}", qualified(&parent.schema, &parent.name));
+    if parent.is_partitioned() {
+        add.detail.push_str(" with its partitions");
+    }
     if of.is_partitioned() {
         add.detail.push_str(", and all partitions; takes over the foreign keys of the partitions");
         // PostgreSQL reads the rows of a partition that has come since the plan was made.

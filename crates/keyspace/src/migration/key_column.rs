@@ -1,28 +1,32 @@
 //! Which column of a table is its key, and why a key cannot be migrated.
 
-use super::facts::{Column, Index, Table};
+use super::facts::{Column, Facts, Index, Table};
 use super::finding::list;
 use super::numeric::is_numeric;
 use super::old_id::IdKind;
 use super::options::{KeyOptions, Target};
+use super::partitioned_key;
 use crate::error::{Error, SqlState};
 use crate::sql::{in_message, qualified, quoted};
 
 /// The column of a key.
 ///
 /// # Errors
-/// 42809 if the table is not an ordinary one, 42704 if it has no primary key, 0A000 if it is partitioned,
-/// if no column of its primary key is unique alone, or if the collation of the column is
-/// nondeterministic, 42804 if the column is of a wrong type, 42703 if it no longer exists.
+/// 42809 if the table is not an ordinary or a partitioned one, 42704 if it has no primary key, 0A000 if no
+/// column of its primary key is unique alone, if it is partitioned by its key, or if the collation of the
+/// column is nondeterministic, 42804 if the column is of a wrong type, 42703 if it no longer exists.
 pub(super) fn key_column<'a>(
+    facts: &Facts,
     root: &'a Table,
     options: &KeyOptions,
     target: Target,
 ) -> Result<&'a Column, Error> {
     let name = qualified(&root.schema, &root.name);
-    if root.kind != "r" {
-        return Err(unfit_kind(root));
+    if root.kind != "r" && !root.is_partitioned() {
+        let message = format!("{} is not an ordinary or partitioned table", in_message(&name));
+        return Err(Error::new(SqlState::WrongObjectType, message));
     }
+    partitioned_key::check(facts, root, options.column, target)?;
     let number = match options.column {
         Some(number) => number,
         None => {
@@ -34,7 +38,8 @@ pub(super) fn key_column<'a>(
                 .detail("Only a primary key can be migrated.")
                 .hint("Add one with ALTER TABLE ... ADD PRIMARY KEY.")
             })?;
-            id_of(root).ok_or_else(|| not_alone(root, index))?
+            let id = if root.is_partitioned() { partitioned_key::id_of(facts, root) } else { id_of(root) };
+            id.ok_or_else(|| not_alone(root, index))?
         }
     };
     let column = root.column(number).ok_or_else(|| {
@@ -86,7 +91,7 @@ pub(super) fn key_column<'a>(
 /// That of a primary key of one column, if foreign keys refer to it or if it has a default. Otherwise
 /// the column to which most foreign keys refer, of those that are unique without others; it must be
 /// NOT NULL. Without such foreign keys that of the primary key: its only one, or the only one that is unique alone.
-/// src/migration/facts.sql makes the same choice.
+/// [`partitioned_key::id_of`] is that of a partitioned table. src/migration/facts.sql makes the same choice.
 pub fn id_of(table: &Table) -> Option<i16> {
     let primary = table.primary_key()?;
     let only = match primary.keys.as_slice() {
@@ -150,6 +155,14 @@ pub(super) fn is_unique_alone(table: &Table, column: i16) -> bool {
 /// The error for a primary key of several columns, if none of them is unique alone, or more than one.
 fn not_alone(table: &Table, primary: &Index) -> Error {
     let name = qualified(&table.schema, &table.name);
+    if table.is_partition {
+        return Error::new(
+            SqlState::FeatureNotSupported,
+            format!("table {} is a partition", in_message(&name)),
+        )
+        .detail("Columns cannot be added to a partition alone.")
+        .hint("Migrate the key of the partitioned table.");
+    }
     let most = most_referred(table);
     if let [only] = most.as_slice() {
         let message = format!("column \"{}\" of table {} can be NULL", only.name, in_message(&name));
@@ -198,17 +211,6 @@ pub(super) fn nondeterministic(table: &Table, column: &Column) -> Error {
         ))
 }
 
-/// The error for a relation of another kind, whose key cannot be migrated.
-fn unfit_kind(table: &Table) -> Error {
-    let name = qualified(&table.schema, &table.name);
-    if table.is_partitioned() {
-        return Error::new(SqlState::FeatureNotSupported, format!("the key of table {} cannot be migrated, because the table is partitioned", in_message(&name)))
-            .detail("PostgreSQL keeps a key of a partitioned table unique only together with the columns by which it is partitioned, and references are looked up by the key alone. Partitioned tables can refer to keys that are migrated.")
-            .hint("Move its rows to an ordinary table, or migrate it manually.");
-    }
-    Error::new(SqlState::WrongObjectType, format!("{} is not an ordinary table", in_message(&name)))
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -246,7 +248,7 @@ mod tests {
     }
 
     fn found(table: &Table, target: Target) -> Result<i16, Error> {
-        key_column(table, &KeyOptions::default(), target).map(|column| column.number)
+        key_column(&Facts::default(), table, &KeyOptions::default(), target).map(|column| column.number)
     }
 
     #[test]

@@ -10,6 +10,10 @@ use crate::sql::{in_message, quoted};
 
 pub(super) fn find(scope: &Scope<'_>, found: &mut Vec<Finding>) {
     for key in scope.keys.iter().map(|key| &key.column).filter(|_| !scope.options.cut_over) {
+        // `partitioned_key` says what it needs.
+        if key.table.is_partitioned() {
+            continue;
+        }
         found.extend(next_to_primary_key(key));
         if is_unique_alone(key.table, key.old_id.number) {
             continue;

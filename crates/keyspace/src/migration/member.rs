@@ -27,12 +27,30 @@ pub struct Member<'a> {
     pub holds_numbers: bool,
     /// Which of its rows refer to the key; `None` if all do.
     pub refers: Option<Refers<'a>>,
+    /// The columns with which it finds a row of a partitioned table; none if the key is that of another
+    /// table.
+    pub companions: Vec<Companion>,
+}
+
+/// A column next to an old id, and the corresponding one of the table with the key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Companion {
+    /// Its number.
+    pub own: i16,
+    /// The number of the column of the table with the key.
+    pub of_key: i16,
 }
 
 impl Member<'_> {
     /// Its table as SQL writes it.
     pub fn table_sql(&self) -> String {
         qualified(&self.table.schema, &self.table.name)
+    }
+
+    /// The rows of its table, after FROM: those of all partitions, if it is partitioned.
+    pub(super) fn rows_sql(&self) -> String {
+        let only = if self.table.is_partitioned() { "" } else { "ONLY " };
+        format!("{only}{}", self.table_sql())
     }
 
     /// Whether the column keeps its name at the cut-over, and is not dropped at the end.

@@ -24,6 +24,7 @@
 //! | [`replacement_index`] | the index on the new column for each index on the old one |
 //! | `lacking_old_ids`, `dropped_indexes` | unique indexes that would refuse rows without an old id |
 //! | `index_columns` | the names of the columns of partitioned indexes |
+//! | [`partitioned_key`], `partitioned_key_findings`, [`companions`] | keys of partitioned tables, and the columns with which their rows are found |
 //! | [`foreign_keys`], `foreign_key_definition`, `foreign_keys_of_partitions`, [`required`], [`checks`] | the foreign keys, NOT NULL and the checks of the new columns |
 //! | [`properties`], [`carried`] | what else the new objects take over, and findings about what they cannot |
 //! | `primary_key` | primary keys that move at the cut-over |
@@ -50,6 +51,7 @@ pub mod carried;
 mod carried_tests;
 pub mod checks;
 pub mod clashes;
+pub mod companions;
 pub mod condition;
 mod condition_findings;
 #[cfg(test)]
@@ -94,6 +96,10 @@ pub mod old_id_source;
 pub mod options;
 #[cfg(test)]
 mod partition_tests;
+pub mod partitioned_key;
+mod partitioned_key_findings;
+#[cfg(test)]
+mod partitioned_key_tests;
 mod partitions;
 mod parts;
 mod permissions;

@@ -281,6 +281,7 @@ mod tests {
                 declared: true,
                 holds_numbers: false,
                 refers: None,
+                companions: Vec::new(),
             };
             unfit_id(&member)
         };

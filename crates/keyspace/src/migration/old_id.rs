@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::facts::Column;
+use super::facts::{Column, Table};
 use super::member::Member;
 use super::numeric;
 use crate::sql::quoted;
@@ -178,6 +178,16 @@ pub(super) fn least(member: &Member<'_>, alias: &str) -> String {
 /// The condition that the row of a key, with the alias `p`, is the one to which a row with the alias `t`
 /// refers. It can be answered from the index of the key.
 pub(super) fn is_referenced(key: &Member<'_>, member: &Member<'_>) -> String {
+    let name = |table: &Table, column: i16| table.column(column).map(|column| quoted(&column.name));
+    let companions = member.companions.iter().filter_map(|companion| {
+        let (of_key, own) = (name(key.table, companion.of_key)?, name(member.table, companion.own)?);
+        Some(format!(" AND p.{of_key} OPERATOR(pg_catalog.=) t.{own}"))
+    });
+    std::iter::once(has_old_id(key, member)).chain(companions).collect()
+}
+
+/// The condition that a row has the old id.
+fn has_old_id(key: &Member<'_>, member: &Member<'_>) -> String {
     let is_other_type = numeric::is_numeric(member.old_id) && !numeric::is_numeric(key.old_id);
     if member.holds_numbers || is_other_type {
         return format!("p.{} OPERATOR(pg_catalog.=) {}", quoted(&key.old_id.name), value(member, "t"));
@@ -194,7 +204,6 @@ pub(super) fn is_referenced(key: &Member<'_>, member: &Member<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::migration::facts::Table;
 
     fn column(type_name: &str, collation: Option<&str>) -> Column {
         Column {
@@ -217,6 +226,7 @@ mod tests {
             declared: true,
             holds_numbers: false,
             refers: None,
+            companions: Vec::new(),
         }
     }
 

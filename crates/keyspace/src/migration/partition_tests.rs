@@ -324,13 +324,21 @@ fn what_is_refused_names_what_lifts_it() {
     assert_eq!(message, "partition \"shop.visit_1\" is a foreign table");
     let message = refusal(&|facts| of(facts, VISIT_1).owner = "other".to_owned());
     assert_eq!(message, "partition \"shop.visit_1\" does not have the owner of its table");
-    let message = refusal(&|facts| {
-        of(facts, VISIT).indexes.push(index(1_300, "visit_pkey", &[2, 1], true));
-    });
-    assert_eq!(
-        message,
-        "primary key \"visit_pkey\" of partitioned table \"shop.visit\" contains a reference to the key"
-    );
+    // With a primary key on the reference, but for one that cannot be built.
+    let with_primary_key = |facts: &mut Facts, deferrable| {
+        let mut primary = index(1_300, "visit_pkey", &[2, 1], true);
+        primary.constraint.as_mut().unwrap().deferrable = deferrable;
+        of(facts, VISIT).indexes.push(primary);
+    };
+    assert_eq!(refusal(&|facts| with_primary_key(facts, false)), "");
+    let refused =
+        "primary key \"visit_pkey\" of partitioned table \"shop.visit\" contains a reference to the key";
+    assert_eq!(refusal(&|facts| with_primary_key(facts, true)), refused);
+    let lacking = |facts: &mut Facts| {
+        with_primary_key(facts, false);
+        facts.references.iter_mut().for_each(|reference| reference.declared = false);
+    };
+    assert_eq!(refusal(&lacking), refused);
     let message = refusal(&|facts| {
         facts.foreign_keys.push(foreign_key("own", (VISIT_1, &[2]), (ORDERS, &[1])));
     });

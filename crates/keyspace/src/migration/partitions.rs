@@ -54,11 +54,19 @@ pub(super) fn foreign(partition: &Table) -> Error {
 
 /// Whoever creates a partition needs EXECUTE on the functions of the triggers that it gets.
 fn cannot_create(scope: &Scope<'_>, table: &Table) -> Finding {
-    let names: &[&str] = if scope.keeps_values() {
-        &["key_migration_copy", "key_migration_copy_applied"]
-    } else {
-        &["key_migration_reference", "key_migration_late", "key_migration_applied"]
+    let of_member = |member: &Member<'_>| -> &[&str] {
+        match (scope.keeps_values(), member.is_key) {
+            (true, _) => &["key_migration_copy", "key_migration_copy_applied"],
+            (false, true) => &["key_migration_key", "key_migration_applied"],
+            (false, false) => &["key_migration_reference", "key_migration_late", "key_migration_applied"],
+        }
     };
+    let mut names: Vec<&str> = Vec::new();
+    for name in scope.members_of(table.oid).flat_map(of_member) {
+        if !names.contains(name) {
+            names.push(name);
+        }
+    }
     let internal = quoted(&scope.facts.internal_schema);
     let functions: Vec<String> = names.iter().map(|name| format!("{internal}.{name}()")).collect();
     Finding::warning(
@@ -98,24 +106,38 @@ fn partitioned_by(scope: &Scope<'_>, table: &Table, found: &mut Vec<Finding>) {
     found.push(Finding::error(table, error));
 }
 
-/// PostgreSQL cannot make a primary key of an index that is attached.
+/// Exclusion constraints, and primary keys that cannot become ones at the end without building an index.
 fn constraints(scope: &Scope<'_>, table: &Table, found: &mut Vec<Finding>) {
     if scope.options.cut_over {
         return;
     }
     let name = qualified(&table.schema, &table.name);
     for index in scope.indexes(table).filter(|index| index.is_valid && !scope.is_new(table, index)) {
-        let kind = index.constraint.as_ref().map_or("", |constraint| constraint.kind.as_str());
         // That of the partitioned table says it.
-        if index.parent.is_some() || !(kind == "p" || index.is_exclusion) {
+        let Some(constraint) = index.constraint.as_ref().filter(|_| index.parent.is_none()) else { continue };
+        let is_primary = constraint.kind == "p";
+        let mut members = index.keys.iter().filter_map(|key| scope.member(table.oid, key.column));
+        // It must be NOT NULL before the end.
+        let lacking = members.find(|member| !scope.is_required(member)).filter(|_| is_primary);
+        let why = if let Some(member) = lacking {
+            format!(
+                "Its foreign key is deferrable or not valid, so that rows can lack \"{}\" until the end of the migration.",
+                member.shadow_name
+            )
+        } else if index.is_exclusion || (is_primary && constraint.deferrable) {
+            "PostgreSQL has no way to build its counterpart on the new column without blocking writes to all partitions.".to_owned()
+        } else {
             continue;
-        }
-        let what = if kind == "p" { "primary key" } else { "exclusion constraint" };
+        };
+        let what = if is_primary { "primary key" } else { "exclusion constraint" };
+        let mut members = scope.members_of(table.oid).filter(|member| index.has_column(member.old_id.number));
+        let is_of_key = members.any(|member| member.is_key);
+        let of = if is_of_key { "the key" } else { "a reference to the key" };
         let error = Error::new(
             SqlState::FeatureNotSupported,
-            format!("{what} \"{}\" of partitioned table {} contains a reference to the key", index.name, in_message(&name)),
+            format!("{what} \"{}\" of partitioned table {} contains {of}", index.name, in_message(&name)),
         )
-        .detail("PostgreSQL has no way to build its counterpart on the new column without blocking writes to all partitions.")
+        .detail(why)
         .hint(format!(
             "Replace it by a unique constraint for the time of the migration: ALTER TABLE {name} DROP CONSTRAINT {}, and ADD UNIQUE with the same columns.",
             quoted(&index.name)
@@ -242,8 +264,11 @@ pub(super) fn index_on_only(
         format!("create {kind} \"{name}\" without those of its partitions"),
         vec![statement],
     );
-    step.lock =
-        Some(if index.constraint.is_some() { Lock::AccessExclusive } else { Lock::ShareRowExclusive });
+    step.lock = Some(if index.unique_constraint().is_some() {
+        Lock::AccessExclusive
+    } else {
+        Lock::ShareRowExclusive
+    });
     step.evaluates = true;
     step.detail = "takes effect once the indexes of all partitions are built and attached".to_owned();
     step.done = replacement_index::existing(scope, table, index).is_some();
@@ -260,7 +285,7 @@ pub(super) fn attach(scope: &Scope<'_>, table: &Table, index: &Index) -> Option<
     let to = replacement_index::existing(scope, parent, of)
         .map_or_else(|| scope.options.new_name(&of.name), |one| one.name.clone());
     let mut statements = Vec::new();
-    if let Some(constraint) = &index.constraint
+    if let Some(constraint) = index.unique_constraint()
         && existing.is_none_or(|one| one.constraint.is_none())
     {
         let timing = replacement_index::timing(constraint);

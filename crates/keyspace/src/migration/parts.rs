@@ -1,7 +1,7 @@
 //! The partitions of the tables of a migration, and their columns.
 
 use super::facts::{Facts, Table};
-use super::member::Member;
+use super::member::{Companion, Member};
 
 /// The partitions of all tables of a migration, each after the table that it is a partition of.
 pub(super) fn partitions<'a>(facts: &'a Facts, members: &[Member<'_>]) -> Vec<(u32, &'a Table)> {
@@ -27,6 +27,10 @@ pub(super) fn part<'a>(member: &Member<'a>, partition: &'a Table, before: usize)
     let old_id = partition.column_named(&member.old_id.name)?;
     let shadow = member.shadow.and_then(|shadow| partition.column_named(&shadow.name));
     let before = i16::try_from(before).unwrap_or(i16::MAX);
+    let of_partition = |companion: &Companion| {
+        let name = &member.table.column(companion.own)?.name;
+        Some(Companion { own: partition.column_named(name)?.number, ..*companion })
+    };
     let next = partition.column_count.saturating_add(before).saturating_add(1);
     Some(Member {
         table: partition,
@@ -39,5 +43,6 @@ pub(super) fn part<'a>(member: &Member<'a>, partition: &'a Table, before: usize)
         declared: member.declared,
         holds_numbers: member.holds_numbers,
         refers: member.refers.map(|refers| refers.of_partition(partition)),
+        companions: member.companions.iter().filter_map(of_partition).collect(),
     })
 }

@@ -28,6 +28,9 @@ pub(super) fn moves(scope: &Scope<'_>, table: &Table) -> bool {
 
 /// Why a primary key cannot move at the cut-over, as the end of a sentence.
 fn stays(scope: &Scope<'_>, table: &Table, primary: &Index) -> Option<String> {
+    if table.is_partitioned() {
+        return Some("the table is partitioned".to_owned());
+    }
     let constraint = primary.constraint.as_ref();
     if constraint.is_some_and(|constraint| constraint.deferrable) {
         return Some("it is deferrable, and an index that keeps old ids unique would not be".to_owned());

@@ -112,7 +112,8 @@ pub fn default_of(column: &Column) -> DefaultOf {
 pub fn other_of_default(scope: &Scope<'_>, member: &Member<'_>) -> Option<String> {
     let key = &scope.key_of(member).column;
     // If keys keep their values, the default moves as it is.
-    if key.shadow.is_none() || member.shadow.is_none() || scope.keeps_values() || member.stays() {
+    let is_unclear = key.table.is_partitioned() || member.stays();
+    if key.shadow.is_none() || member.shadow.is_none() || scope.keeps_values() || is_unclear {
         return None;
     }
     let (old_id, shadow) = (quoted(&key.old_id.name), quoted(&key.shadow_name));

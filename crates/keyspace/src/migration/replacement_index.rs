@@ -6,7 +6,7 @@ use super::finding::Finding;
 use super::key_column::is_index_of_key;
 use super::lacking_old_ids;
 use super::member::Member;
-use super::scope::{Key, Scope};
+use super::scope::Scope;
 use crate::error::{Error, SqlState};
 use crate::sql::{in_message, qualified, quoted};
 
@@ -63,14 +63,13 @@ pub fn replacement(scope: &Scope<'_>, table: &Table, index: &Index) -> Replaceme
     }
     let mut include: Vec<String> =
         index.include.iter().map(|column| scope.column_sql(table, mapped(*column))).collect();
-    let is_of = |key: &&Key<'_>| {
-        key.column.table.oid == table.oid && is_index_of_key(table, index, key.column.old_id.number)
-    };
-    if let Some(key) = scope.keys.iter().find(is_of) {
-        include.extend(key.options.include.iter().map(|name| quoted(name)));
+    // Also that of a partition.
+    let is_of = |member: &&Member<'_>| member.is_key && is_index_of_key(table, index, member.old_id.number);
+    if let Some(member) = scope.members_of(table.oid).find(is_of) {
+        include.extend(scope.key_of(member).options.include.iter().map(|name| quoted(name)));
     }
     let name = scope.options.new_name(&index.name);
-    if let Some(constraint) = index.constraint.as_ref().filter(|_| table.is_partitioned()) {
+    if let Some(constraint) = index.unique_constraint().filter(|_| table.is_partitioned()) {
         let statement = constraint_on_only(table, index, constraint, (&name, &keys, &include));
         return Replacement::Create { name, statement };
     }

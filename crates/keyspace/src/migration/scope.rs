@@ -1,5 +1,6 @@
 //! Which columns are part of a migration, and why others cannot be.
 
+use super::companions::{self, OldId};
 use super::condition::Refers;
 use super::expression::{Operators, Replaced};
 use super::facts::{Column, Facts, ForeignKey, Index, Table};
@@ -50,9 +51,9 @@ impl<'a> Scope<'a> {
     /// The columns of a migration.
     ///
     /// # Errors
-    /// 42P01 if a table does not exist, 42809 if that of a key is not an ordinary table, 42704 if it
-    /// has no primary key, 0A000 if it is partitioned, if no column of its primary key is unique alone, if
-    /// a column refers to two keys, 42804 if the key is of a wrong type, 42703 if it does not exist,
+    /// 42P01 if a table does not exist, 42809 if that of a key is not an ordinary or partitioned table,
+    /// 42704 if it has no primary key, 0A000 if no column of its primary key is unique alone, or if it is
+    /// partitioned by its key, if a column refers to two keys, 42804 if the key is of a wrong type, 42703 if it does not exist,
     /// and the errors of [`KeyTime::of`].
     pub fn new(facts: &'a Facts, options: &'a Options) -> Result<Self, Error> {
         let mut found: Vec<Found<'_>> = Vec::new();
@@ -61,7 +62,7 @@ impl<'a> Scope<'a> {
                 let message = format!("table with OID {} does not exist", key.table);
                 Error::new(SqlState::UndefinedTable, message)
             })?;
-            let old_id = key_column(table, key, options.target)?;
+            let old_id = key_column(facts, table, key, options.target)?;
             found.push(Found { table, old_id, is_key: true, key: key.table, declared: true });
         }
         for reference in &facts.references {
@@ -92,9 +93,13 @@ impl<'a> Scope<'a> {
             (place, &table.schema, &table.name, !found.is_key, found.old_id.number)
         });
         let mut members: Vec<Member<'_>> = Vec::new();
-        for found in &found {
+        let old_ids: Vec<OldId> = found.iter().map(|found| found.old_id(options)).collect();
+        for (found, old_id) in found.iter().zip(&old_ids) {
             let key = found_key(options, facts, found.key);
-            members.push(member(options, found, key, &members));
+            let of_key = facts.table(found.key).zip(key.map(|key| key.number));
+            let companions = of_key.and_then(|key| companions::of_reference(facts, &old_ids, key, *old_id));
+            let member = member(options, found, key, &members);
+            members.push(Member { companions: companions.unwrap_or_default(), ..member });
         }
         let mut keys = Vec::new();
         for key in &options.keys {
@@ -438,6 +443,13 @@ struct Found<'a> {
     declared: bool,
 }
 
+impl Found<'_> {
+    fn old_id(&self, options: &Options) -> OldId {
+        let (table, column) = (self.table.oid, self.old_id.number);
+        OldId { table, column, shadow: options.shadow(table, column), is_key: self.is_key }
+    }
+}
+
 fn member<'a>(
     options: &'a Options,
     found: &Found<'a>,
@@ -466,13 +478,14 @@ fn member<'a>(
             .condition(table.oid, old_id.number)
             .filter(|_| !is_key)
             .map(|condition| Refers::of(condition, table)),
+        companions: Vec::new(),
     }
 }
 
 /// The column of the key of a table.
 fn found_key<'a>(options: &Options, facts: &'a Facts, table: u32) -> Option<&'a Column> {
     let key = options.keys.iter().find(|key| key.table == table)?;
-    key_column(facts.table(table)?, key, options.target).ok()
+    key_column(facts, facts.table(table)?, key, options.target).ok()
 }
 
 /// The error for a column that would be part of a migration twice.

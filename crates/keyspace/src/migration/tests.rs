@@ -432,7 +432,10 @@ fn bad_input_is_refused() {
     );
     let error = refusal(|facts, _| facts.tables[1].columns.push(column(3, "order_id_old", "text", false)));
     assert_eq!(error.sqlstate, SqlState::DuplicateColumn);
-    let error = refusal(|facts, _| facts.tables[1].kind = "p".to_owned());
+    let error = refusal(|facts, _| {
+        facts.tables[1].kind = "p".to_owned();
+        facts.tables[1].indexes[0].constraint.as_mut().unwrap().deferrable = true;
+    });
     assert_eq!(error.sqlstate, SqlState::FeatureNotSupported);
     // The key can be migrated without the table.
     let hint = error.hint.unwrap_or_default();

@@ -3,7 +3,7 @@
 use super::condition::Refers;
 use super::facts::{Table, Trigger};
 use super::foreign_keys;
-use super::member::Member;
+use super::member::{Companion, Member};
 use super::required;
 use super::scope::{self, Scope};
 use crate::sql::{literal, quoted};
@@ -106,8 +106,16 @@ fn arguments(scope: &Scope<'_>, member: &Member<'_>, key_leads: bool) -> Vec<Str
         ]);
     }
     arguments.push(key.time.source.to_string());
+    arguments.extend(companions_argument(member));
     arguments.extend(condition_argument(scope, member));
     arguments
+}
+
+/// The companions of a column as an argument of its triggers: pairs of numbers.
+fn companions_argument(member: &Member<'_>) -> Option<String> {
+    let pair = |companion: &Companion| format!("{}:{}", companion.own, companion.of_key);
+    let pairs: Vec<String> = member.companions.iter().map(pair).collect();
+    (!pairs.is_empty()).then(|| format!("with {}", pairs.join(" ")))
 }
 
 /// The condition of a column as an argument of its triggers.

@@ -181,6 +181,10 @@ pub fn select(scope: &Scope<'_>, candidates: Vec<Candidate>) -> Vec<(Candidate, 
         // Samples are of numbers.
         for key in scope.keys.iter().filter(|key| key.column.old_id.id_kind() == Some(IdKind::Integer)) {
             let table = key.column.table;
+            // An id of it alone does not say which row is meant.
+            if table.is_partitioned() {
+                continue;
+            }
             let has_name = has_name_of(&candidate, table);
             let says = candidate.type_column(table).is_some_and(|(_, is_text)| is_text);
             let rank = match (has_name, says) {

@@ -154,6 +154,9 @@ fn rows(member: &Member<'_>) -> Check {
 fn key(scope: &Scope<'_>, member: &Member<'_>) -> Vec<Check> {
     let (table, example) = (member.table_sql(), least(member, "t"));
     let shadow = quoted(&member.shadow_name);
+    // Like the ids of a partitioned table, its keys are unique together with the other columns.
+    let companions = member.companions.iter().filter_map(|companion| member.table.column(companion.own));
+    let companions: String = companions.map(|column| format!(", t.{}", quoted(&column.name))).collect();
     let mut checks = vec![
         rows(member),
         check(
@@ -168,7 +171,7 @@ fn key(scope: &Scope<'_>, member: &Member<'_>) -> Vec<Check> {
             true,
             format!(
                 "SELECT pg_catalog.count(*), pg_catalog.min(d.k) FROM (SELECT t.{shadow}::text AS k FROM ONLY {table} AS t \
-                 WHERE t.{shadow} IS NOT NULL GROUP BY t.{shadow} HAVING pg_catalog.count(*) OPERATOR(pg_catalog.>) 1) AS d"
+                 WHERE t.{shadow} IS NOT NULL GROUP BY t.{shadow}{companions} HAVING pg_catalog.count(*) OPERATOR(pg_catalog.>) 1) AS d"
             ),
         ),
     ];
@@ -225,9 +228,9 @@ fn reference(scope: &Scope<'_>, member: &Member<'_>) -> Vec<Check> {
     let (table, old_id) = (member.table_sql(), quoted(&member.old_id.name));
     let shadow = quoted(&member.shadow_name);
     let key = &scope.key_of(member).column;
-    let (root, root_old_id, root_key) = (key.table_sql(), quoted(&key.old_id.name), quoted(&key.shadow_name));
+    let (root, root_old_id, root_key) = (key.rows_sql(), quoted(&key.old_id.name), quoted(&key.shadow_name));
     let is_referenced = old_id::is_referenced(key, member);
-    let joined = format!("FROM ONLY {table} AS t LEFT JOIN ONLY {root} AS p ON {is_referenced}");
+    let joined = format!("FROM ONLY {table} AS t LEFT JOIN {root} AS p ON {is_referenced}");
     let example = least(member, "t");
     let refers = member.and_refers("t");
     let refers_not =
