@@ -246,7 +246,8 @@ fn trap_m12_a_build_that_is_killed_leaves_an_index_that_is_built_again() {
 /// because rows of the first one were written without triggers meanwhile.
 #[test]
 fn a_repeated_comparison_that_is_interrupted_is_not_complete() {
-    let mut server = start(&[]);
+    // What has been backfilled must outlast the kill.
+    let mut server = start(&["synchronous_commit = on"]);
     let mut client = server.connect(DATABASE).unwrap();
     client
         .batch_execute(
