@@ -105,7 +105,10 @@ SELECT statement FROM key_migration_statements('team') \gexec
 CALL key_migration_cutover('team');
 CALL key_migration_finalize('team', confirm => 'team');
 SELECT count(*) FROM badge AS b JOIN member AS m ON m.id = b.member_id JOIN team AS t ON t.id = m.team_id WHERE m.id::text ~ '-7' AND t.id::text ~ '-7';
+-- PostgreSQL 18 has an uuidv7() of its own, before public.
+SET search_path = tree;
 \d member
+SET search_path = tree, public;
 SELECT count(*), min(changed_by), max(changed_by) FROM audited;
 -- What is refused: a column that comes from elsewhere, and a table from which others inherit.
 CREATE TABLE base (id serial PRIMARY KEY, team_id uuid REFERENCES team, made timestamptz NOT NULL DEFAULT now());

@@ -144,8 +144,11 @@ UPDATE server SET written_old = NULL WHERE written IS NULL;
 UPDATE server SET narrow_old = NULL, rounded_old = NULL WHERE narrow IS NULL;
 CALL key_migration_finalize('org', confirm => 'org');
 SELECT * FROM wrong('', 'key_migration_uuid');
+-- PostgreSQL 18 has an uuidv7() of its own, before public.
+SET search_path = numbers;
 \d org
 \d server
+SET search_path = numbers, public;
 -- The same by queries, so that triggers fire, and as a ULID.
 DROP TABLE server, org;
 CREATE TABLE org (LIKE orgs_before INCLUDING ALL, PRIMARY KEY (id));
