@@ -15,23 +15,23 @@ use crate::server;
 use crate::suite::Plan;
 
 /// How many partitions have the rows; the default partition is empty.
-const PARTITIONS: u32 = 50;
+pub(super) const PARTITIONS: u32 = 50;
 
 /// How often each shape is measured where the command line does not ask for more.
-const LEAST_ROUNDS: u32 = 3;
+pub(super) const LEAST_ROUNDS: u32 = 3;
 
-/// What the audit table is like.
+/// What the table is like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Shape {
+pub(super) enum Shape {
     Plain,
     Partitioned,
 }
 
 impl Shape {
-    const ALL: [Self; 2] = [Self::Plain, Self::Partitioned];
+    pub(super) const ALL: [Self; 2] = [Self::Plain, Self::Partitioned];
 
     /// In the names of figures and databases.
-    const fn name(self) -> &'static str {
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Plain => "plain",
             Self::Partitioned => "parts",
@@ -115,16 +115,16 @@ fn migrate(server: &Server, shape: Shape, figures: &mut Figures) -> Result<()> {
     shop::drop_copy(&mut server.connect("postgres")?, name)
 }
 
-fn run(client: &mut Client, statement: &str) -> Result<()> {
+pub(super) fn run(client: &mut Client, statement: &str) -> Result<()> {
     client.batch_execute(statement).with_context(|| format!("failed: {statement}"))
 }
 
-fn timed(client: &mut Client, statement: &str) -> Result<Timed> {
+pub(super) fn timed(client: &mut Client, statement: &str) -> Result<Timed> {
     Ok(time(client, |client| run(client, statement))?.1)
 }
 
 /// The statements up to a phase.
-fn left(client: &mut Client, through: &str) -> Result<Vec<String>> {
+pub(super) fn left(client: &mut Client, through: &str) -> Result<Vec<String>> {
     let query = "SELECT statement FROM key_migration_statements('orders', through => $1)";
     let rows = client.query(query, &[&through]).context("could not ask for the statements")?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
