@@ -9,7 +9,7 @@ use crate::figures::Figures;
 use crate::measure::{WarmUp, interleave};
 use crate::suite::Plan;
 
-/// Sets another number of orders. With 50 million, the data take 60 GB.
+/// Sets another number of orders. A million of them takes up to 4 GB of disk space.
 const ORDERS_VARIABLE: &str = "PG_KEYSPACE_BENCH_ORDERS";
 
 /// Measures on a server of its own, whose shared buffers are smaller than orders.

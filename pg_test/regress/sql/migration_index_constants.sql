@@ -107,7 +107,12 @@ CALL key_migration_finalize('team', confirm => 'team');
 SELECT count(*) FROM badge AS b JOIN member AS m ON m.id = b.member_id JOIN team AS t ON t.id = m.team_id WHERE m.id::text ~ '-7' AND t.id::text ~ '-7';
 -- PostgreSQL 18 has an uuidv7() of its own, before public.
 SET search_path = tree;
-\d member
+SELECT attname, format_type(atttypid, atttypmod) AS type, attnotnull, attislocal, attinhcount, pg_get_expr(adbin, adrelid) AS default_value
+FROM pg_attribute LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
+WHERE attrelid = 'member'::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum;
+SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint
+WHERE (conrelid = 'member'::regclass AND contype <> 'n') OR confrelid = 'member'::regclass ORDER BY conname;
+SELECT inhparent::regclass FROM pg_inherits WHERE inhrelid = 'member'::regclass;
 SET search_path = tree, public;
 SELECT count(*), min(changed_by), max(changed_by) FROM audited;
 -- What is refused: a column that comes from elsewhere, and a table from which others inherit.

@@ -61,14 +61,7 @@ impl Operators<'_> {
 /// The expression with other columns in the place of these; `None` if it is about their values.
 pub fn rewritten(text: &str, columns: &[Replaced], operators: Operators<'_>) -> Option<Rewritten> {
     let tokens = placed_tokens(text.as_bytes());
-    let mut reader = Reader {
-        tokens: &tokens,
-        columns,
-        edits: Vec::new(),
-        replaced: Vec::new(),
-        uses: Vec::new(),
-        operators,
-    };
+    let mut reader = Reader::new(&tokens, columns, operators);
     let mut at = 0;
     if operators.keep_values {
         reader.rename_all()?;
@@ -102,14 +95,7 @@ pub fn rewritten(text: &str, columns: &[Replaced], operators: Operators<'_>) -> 
 pub fn taken_for(text: &str, columns: &[Replaced]) -> Option<(u32, i64)> {
     let tokens = placed_tokens(text.as_bytes());
     let operators = Operators { from: "pg_catalog", to: "pg_catalog", keep_values: false };
-    let reader = Reader {
-        tokens: &tokens,
-        columns,
-        edits: Vec::new(),
-        replaced: Vec::new(),
-        uses: Vec::new(),
-        operators,
-    };
+    let reader = Reader::new(&tokens, columns, operators);
     let (operand, place) = reader.column_or_constant(text)?;
     Some((operand.column.key, constant(text.get(place)?)?))
 }
@@ -270,6 +256,14 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
+    const fn new(
+        tokens: &'a [(Token, Range<usize>)],
+        columns: &'a [Replaced],
+        operators: Operators<'a>,
+    ) -> Self {
+        Self { tokens, columns, edits: Vec::new(), replaced: Vec::new(), uses: Vec::new(), operators }
+    }
+
     fn token(&self, at: usize) -> Option<&'a Token> {
         self.tokens.get(at).map(|(token, _)| token)
     }
