@@ -73,6 +73,7 @@ mod tuple;
 mod undeclared;
 mod usage;
 mod verify;
+mod verify_references;
 mod violation;
 mod writer;
 mod zone;

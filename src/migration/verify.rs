@@ -18,9 +18,9 @@ use super::derive::Derivation;
 use super::key_type::key_type;
 use super::marks::Marks;
 use super::old_id::shown;
-use super::referenced::{self, may_be_joined};
 use super::rights::check_may_read;
 use super::state::{self, MIGRATION, Migration, TABLE};
+use super::verify_references::References;
 use crate::encoding::{ServerName, ServerText, from_server_bytes, to_server};
 use crate::error::{or_raise, report};
 use crate::failpoint;
@@ -142,27 +142,25 @@ fn compare(
         check_may_read(pg_sys::Oid::from(table.oid))?;
     }
     let key_type = key_type(scope.options.target, extension);
-    let mut looked_up: HashMap<(u32, i16), referenced::Compared> = HashMap::new();
-    // Indexes of a table can contain code of its owner, which planning a query evaluates. If a
-    // query over two tables would be planned as an owner who must not run the other owner's code,
-    // the rows are looked up without a query.
+    let mut references: HashMap<(u32, i16), References> = HashMap::new();
     let mut compare = |check: Check| -> Result<Found, Failure> {
-        let joins = matches!(check.kind, Kind::Orphans | Kind::OtherThanReferenced);
-        let member = scope.member(check.table, check.old_id).filter(|_| joins);
-        if let Some(member) = member
-            && !may_be_joined(&scope, member)
-        {
-            let of = (check.table, check.old_id);
-            let found = match looked_up.get(&of) {
-                Some(found) => found.clone(),
-                None => looked_up.entry(of).or_insert(referenced::compare(&scope, member, key_type)?).clone(),
+        let of = (check.table, check.old_id);
+        let member = scope.member(check.table, check.old_id);
+        let Some(query) = &check.query else {
+            let found = match (references.get(&of), member) {
+                (Some(found), _) => found.clone(),
+                (None, Some(member)) => {
+                    let found = References::compare(&scope, member, key_type)?;
+                    references.entry(of).or_insert(found).clone()
+                }
+                (None, None) => References::default(),
             };
             let rows = if check.kind == Kind::Orphans { found.orphans } else { found.other_keys };
-            return Ok(Found { check, rows: rows.count, example: rows.least.as_ref().map(shown) });
-        }
+            return Ok(Found { check, rows: rows.count, example: rows.example });
+        };
         // Not a query, if the time is not a matter of the row alone.
         if check.kind == Kind::RowsChangedSince
-            && let Some(member) = scope.member(check.table, check.old_id)
+            && let Some(member) = member
             && let key = scope.key_of(member)
             && key.time.needs_library()
         {
@@ -173,8 +171,7 @@ fn compare(
         }
         // An example can be a text that is no UTF-8.
         let query = to_server(&format!(
-            "SELECT c.count, pg_catalog.convert_to(c.example, 'SQL_ASCII') FROM ({}) AS c (count, example)",
-            check.query
+            "SELECT c.count, pg_catalog.convert_to(c.example, 'SQL_ASCII') FROM ({query}) AS c (count, example)"
         ));
         let found = as_owner(relation_owner(pg_sys::Oid::from(check.table)), || {
             Spi::connect(|client| -> SpiResult<_> {

@@ -17,6 +17,7 @@ use crate::figures::Figures;
 use crate::measure::{WarmUp, interleave};
 use crate::suite::{Measured, Plan, Suite};
 use migrate::Way;
+use partitions::Case;
 use shop::Size;
 
 /// Measures these chapters.
@@ -26,7 +27,7 @@ pub fn measure(server: &Server, suite: &Suite, measured: &mut Measured<'_>) -> R
     if plan.full || !plan.only.is_empty() {
         measured.chapter("references", |plan| references::measure(server, plan, &suite.settings))?;
     }
-    if !["backfill", "orders", "cut_over", "throttle", "to_bigint", "partitions"]
+    if !["backfill", "orders", "cut_over", "throttle", "to_bigint", "partitions", "partitioned_key"]
         .into_iter()
         .any(|chapter| plan.wants(chapter))
     {
@@ -45,7 +46,8 @@ pub fn measure(server: &Server, suite: &Suite, measured: &mut Measured<'_>) -> R
     measured.chapter("orders", |plan| measure_orders(server, plan, size))?;
     measured.chapter("throttle", |plan| throttle::measure(server, plan, size))?;
     measured.chapter("to_bigint", |plan| to_bigint::measure(server, plan, size))?;
-    measured.chapter("partitions", |plan| partitions::measure(server, plan, size))
+    measured.chapter("partitions", |plan| Case::Reference.measure(server, plan, size))?;
+    measured.chapter("partitioned_key", |plan| Case::Key.measure(server, plan, size))
 }
 
 /// The figures of the backfill, and of the cut-over at its end.

@@ -9,14 +9,17 @@ use crate::figures::Figures;
 use crate::measure::{WarmUp, interleave};
 use crate::suite::Plan;
 
-/// Sets another number of orders. A million of them takes up to 4 GB of disk space.
+/// Sets another number of orders, and bounds the log, so that there is room for more of them: a million
+/// takes up to 3 GB of disk space.
 const ORDERS_VARIABLE: &str = "PG_KEYSPACE_BENCH_ORDERS";
 
 /// Measures on a server of its own, whose shared buffers are smaller than orders.
 pub fn measure(server: &Server, plan: &Plan, settings: &[String]) -> Result<Figures> {
-    let size = Size::of_orders(orders(plan)?);
+    let asked = asked_orders()?;
+    let size = Size::of_orders(asked.unwrap_or_else(|| usual_orders(plan)));
     let buffers = if plan.full { "shared_buffers = 2GB" } else { "shared_buffers = 128MB" };
-    let settings: Vec<&str> = settings.iter().map(String::as_str).chain([buffers]).collect();
+    let log = asked.map(|_| "max_wal_size = 8GB");
+    let settings: Vec<&str> = settings.iter().map(String::as_str).chain([buffers]).chain(log).collect();
     let mut server = Server::start(server.tree(), "references", &settings)?;
     shop::create(&server, size)?;
     let mut figures = Figures::default();
@@ -30,10 +33,15 @@ pub fn measure(server: &Server, plan: &Plan, settings: &[String]) -> Result<Figu
     Ok(figures)
 }
 
-fn orders(plan: &Plan) -> Result<u32> {
+fn asked_orders() -> Result<Option<u32>> {
     match std::env::var(ORDERS_VARIABLE) {
-        Ok(orders) => orders.parse().with_context(|| format!("{ORDERS_VARIABLE} is no number: {orders}")),
-        Err(_) if plan.full => Ok(10_000_000),
-        Err(_) => Ok(plan.count(2_000_000, 100_000)),
+        Ok(orders) => {
+            Ok(Some(orders.parse().with_context(|| format!("{ORDERS_VARIABLE} is no number: {orders}"))?))
+        }
+        Err(_) => Ok(None),
     }
+}
+
+fn usual_orders(plan: &Plan) -> u32 {
+    if plan.full { 10_000_000 } else { plan.count(2_000_000, 100_000) }
 }

@@ -3,7 +3,10 @@
 --! do
 DROP TABLE audit_shuffled;
 
---! partitions
+--! plain
+-- As it is.
+
+--! parts
 ALTER TABLE audit RENAME TO plain;
 CREATE TABLE audit (no bigint NOT NULL, order_id bigint NOT NULL, what text) PARTITION BY RANGE (no);
 DO $$BEGIN

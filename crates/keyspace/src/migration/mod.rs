@@ -132,6 +132,7 @@ pub mod triggers;
 pub mod type_column;
 pub mod undeclared;
 pub mod verify;
+pub mod verify_references;
 
 pub use facts::Facts;
 pub use finding::{Finding, Severity, list_of_objects};

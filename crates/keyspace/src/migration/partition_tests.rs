@@ -10,7 +10,9 @@ use super::scope::Scope;
 use super::step::{Lock, Step};
 use super::tests::{ORDERS, column, foreign_key, index, options, shop, table};
 use super::verify::{self, Kind};
-use super::{Facts, Options, Phase, cutover, foreign_keys, foreign_keys_of_partitions, settle};
+use super::{
+    Facts, Options, Phase, cutover, foreign_keys, foreign_keys_of_partitions, settle, verify_references,
+};
 use crate::error::SqlState;
 
 const VISIT: u32 = 200;
@@ -301,6 +303,18 @@ fn values_are_compared_in_each_partition() {
             .map(|check| check.table)
             .collect();
         assert_eq!(tables, [VISIT_1, VISIT_2_1]);
+    }
+    // Those of one partition refer to few rows, if it is one by time.
+    let member = scope.members_of(VISIT_1).next().unwrap();
+    let range = verify_references::range(&scope, member).unwrap();
+    assert!(range.ends_with("max(t.order_id)::pg_catalog.int8 FROM ONLY shop.visit_1 AS t"), "{range}");
+    let compared = verify_references::compared(&scope, member, Some((-2, 5)));
+    for column in ["p.id", "t.order_id"] {
+        let in_range = format!(
+            " AND {column} OPERATOR(pg_catalog.>=) '-2'::pg_catalog.int8 \
+             AND {column} OPERATOR(pg_catalog.<=) '5'::pg_catalog.int8"
+        );
+        assert!(compared.contains(&in_range), "{compared}");
     }
 }
 
