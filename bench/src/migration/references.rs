@@ -18,7 +18,7 @@ pub fn measure(server: &Server, plan: &Plan, settings: &[String]) -> Result<Figu
     let asked = asked_orders()?;
     let size = Size::of_orders(asked.unwrap_or_else(|| usual_orders(plan)));
     let buffers = if plan.full { "shared_buffers = 2GB" } else { "shared_buffers = 128MB" };
-    let log = asked.map(|_| "max_wal_size = 8GB");
+    let log = asked.map(|_| "max_wal_size = 4GB");
     let settings: Vec<&str> = settings.iter().map(String::as_str).chain([buffers]).chain(log).collect();
     let mut server = Server::start(server.tree(), "references", &settings)?;
     shop::create(&server, size)?;
