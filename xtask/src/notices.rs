@@ -16,6 +16,19 @@ const PLATFORM: &str = "x86_64-unknown-linux-gnu";
 const LICENCE_FILES: [&str; 7] =
     ["LICENSE-MIT", "MIT", "LICENSE-ZLIB", "LICENSE", "LICENCE", "COPYING", "UNLICENSE"];
 
+/// The texts of packages that bring none with the names of their authors, from their repositories. A
+/// name stands for all packages that begin with it.
+const KEPT: [(&str, &str); 3] = [
+    ("enum-map", include_str!("licences/enum-map.txt")),
+    ("pgrx", include_str!("licences/pgrx.txt")),
+    ("seahash", include_str!("licences/seahash.txt")),
+];
+
+/// The standard library, which is no package. Version 1.95 of Rust says in COPYRIGHT-library.html what
+/// it holds.
+const STANDARD_LIBRARY: (&str, &str) =
+    ("the standard library of Rust", include_str!("licences/rust-std.txt"));
+
 /// The packages that are distributed.
 const DISTRIBUTED: [&str; 2] = ["pg_keyspace", "cli"];
 
@@ -56,9 +69,12 @@ fn notices() -> Result<String> {
         let licence = licence.with_context(|| format!("{} names no licence", package.name))?;
         let from = package.repository.as_deref().unwrap_or("crates.io");
         writeln!(list, "| {} | {} | {licence} | {from} |", package.name, package.version)?;
-        let text = licence_text(package)?;
+        let text = licence_text(package.name.as_str(), package.manifest_path.as_std_path())?;
         texts.entry(text).or_default().push(package.name.to_string());
     }
+    let (name, text) = STANDARD_LIBRARY;
+    writeln!(list, "| {name} | | (MIT OR Apache-2.0) AND Unicode-3.0 | https://github.com/rust-lang/rust |")?;
+    texts.entry(text.to_owned()).or_default().push(name.to_owned());
     let mut by_package: Vec<(Vec<String>, String)> =
         texts.into_iter().map(|(text, packages)| (packages, text)).collect();
     by_package.sort();
@@ -109,8 +125,8 @@ pub fn linked<'a>(metadata: &'a Metadata, into: &[&str]) -> Result<Vec<&'a Packa
     Ok(linked)
 }
 
-fn licence_text(package: &Package) -> Result<String> {
-    let manifest = package.manifest_path.as_std_path();
+/// The text of the licence of the package with this manifest.
+fn licence_text(name: &str, manifest: &Path) -> Result<String> {
     let directory = manifest.parent().unwrap_or(Path::new("."));
     let entries =
         std::fs::read_dir(directory).with_context(|| format!("could not read {}", directory.display()))?;
@@ -123,15 +139,21 @@ fn licence_text(package: &Package) -> Result<String> {
         })
         .collect();
     files.sort();
-    match files.first() {
-        Some((_, path)) => {
-            let text = std::fs::read_to_string(path)
-                .with_context(|| format!("could not read {}", path.display()))?;
-            let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
-            Ok(lines.join("\n"))
+    let found = files.into_iter().map(|(_, path)| path).next();
+    let text = match found {
+        Some(path) => {
+            std::fs::read_to_string(&path).with_context(|| format!("could not read {}", path.display()))?
         }
-        None => Ok("(The package brings no text of its licence.)".to_owned()),
-    }
+        None => {
+            let kept = KEPT.iter().find(|(beginning, _)| name.starts_with(beginning)).map(|(_, text)| *text);
+            let kept = kept.with_context(|| {
+                format!("{name} brings no text of its licence; add it to xtask/src/licences")
+            });
+            kept?.to_owned()
+        }
+    };
+    let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+    Ok(lines.join("\n"))
 }
 
 #[cfg(test)]
@@ -177,5 +199,20 @@ mod tests {
         };
         assert_eq!(names(&DISTRIBUTED), ["linked", "of_client"]);
         assert_eq!(names(&["pg_keyspace"]), ["linked"]);
+    }
+
+    #[test]
+    fn a_package_without_a_text_of_its_licence_is_an_error() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let manifest = directory.path().join("Cargo.toml");
+        let text = |name: &str| licence_text(name, &manifest);
+        assert!(text("other").is_err_and(|error| error.to_string().contains("other brings no text")));
+        assert!(text("pgrx-pg-sys").expect("a text").contains("PgCentral Foundation"));
+        std::fs::write(directory.path().join("LICENSE-MIT"), "of its own").expect("a file");
+        assert_eq!(text("pgrx").expect("a text"), "of its own");
+        // All that is distributed has one.
+        let list = notices().expect("a list");
+        assert!(list.contains("Portions Copyright 2019-2021 ZomboDB") && list.contains("UNICODE LICENSE V3"));
+        assert!(!list.contains("<copyright holders>"));
     }
 }

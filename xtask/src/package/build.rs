@@ -180,7 +180,7 @@ fn adopt_dependencies(target: &Path) -> Result<()> {
 }
 
 /// The next patch release.
-fn following(version: &str) -> Result<String> {
+pub fn following(version: &str) -> Result<String> {
     let Some((rest, patch)) = version.rsplit_once('.') else { bail!("not a version: {version}") };
     let patch: u32 = patch.parse().with_context(|| format!("not a version: {version}"))?;
     Ok(format!("{rest}.{}", patch + 1))

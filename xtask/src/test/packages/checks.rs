@@ -16,12 +16,12 @@ const LINTIAN_SUPPRESSED: [&str; 1] = [
 ];
 
 /// Runs them.
-pub fn run(packages: &Packages, tally: &mut Tally) {
+pub fn run(what: &str, packages: &Packages, tally: &mut Tally) {
     for (kind, program, check) in [
         (Kind::Deb, "lintian", lintian as fn(&Path) -> Result<()>),
         (Kind::Rpm, "rpmlint", rpmlint as fn(&Path) -> Result<()>),
     ] {
-        let title = format!("{program} has nothing to say");
+        let title = format!("{program} has nothing to say on {what}");
         if is_there(program) {
             tally.check(&title, packages.file(kind).and_then(check));
         } else {
@@ -42,7 +42,7 @@ fn rpmlint(package: &Path) -> Result<()> {
     let configuration = configuration.context("could not make a file")?;
     std::fs::write(configuration.path(), RPMLINT).context("could not write the configuration of rpmlint")?;
     let mut command = Command::new("rpmlint");
-    command.arg("--config").arg(configuration.path()).arg(package);
+    command.arg("--strict").arg("--config").arg(configuration.path()).arg(package);
     succeed(command)
 }
 
