@@ -15,9 +15,10 @@ fn actions_are_pinned_to_commits() {
     let mut count = 0;
     each_file(&workspace_root().join(".github/workflows"), &mut |name, path| {
         let text = std::fs::read_to_string(path).unwrap();
-        for action in
-            text.lines().filter_map(|line| line.trim().trim_start_matches("- ").strip_prefix("uses: "))
-        {
+        let uses =
+            text.lines().filter_map(|line| line.trim().trim_start_matches("- ").strip_prefix("uses: "));
+        // Workflows of this repository are those of the same commit.
+        for action in uses.filter(|action| !action.starts_with("./.github/workflows/")) {
             assert!(is_pinned(action), "{name}: {action}");
             count += 1;
         }

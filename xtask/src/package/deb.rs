@@ -161,8 +161,31 @@ fn copyright(origin: &Origin) -> Result<String> {
     let (ours, theirs) = (origin.text("LICENSE")?, origin.text("THIRD-PARTY.md")?);
     Ok(format!(
         "pg_keyspace\n===========\n\n{ours}\nOn Debian systems, the complete text of the Apache License, \
-         Version 2.0, is in\n/usr/share/common-licenses/Apache-2.0.\n\n{theirs}"
+         Version 2.0, is in\n/usr/share/common-licenses/Apache-2.0.\n\n{}",
+        without_apache(&theirs)
     ))
+}
+
+/// Without the text of the Apache License, which Debian's policy wants to be named and not quoted.
+fn without_apache(text: &str) -> String {
+    let mut kept: Vec<&str> = Vec::new();
+    let mut is_within = false;
+    let mut lines = text.lines().peekable();
+    while let Some(line) = lines.next() {
+        let is_title = line.trim() == "Apache License"
+            && lines.peek().is_some_and(|next| next.trim() == "Version 2.0, January 2004");
+        if is_title {
+            kept.push(
+                "(The text of the Apache License, Version 2.0, is in /usr/share/common-licenses/Apache-2.0.)",
+            );
+        }
+        is_within |= is_title;
+        if !is_within {
+            kept.push(line);
+        }
+        is_within &= line.trim() != "END OF TERMS AND CONDITIONS";
+    }
+    kept.join("\n") + "\n"
 }
 
 /// The MD5 sums by which dpkg verifies installed files.
@@ -229,6 +252,12 @@ mod tests {
             assert!(text.contains(words), "{words}");
         }
         assert!(!text.contains("brings no text of its licence"));
+        assert!(!text.contains("TERMS AND CONDITIONS FOR USE, REPRODUCTION, AND DISTRIBUTION"));
+        let quoted = "a\n  Apache License\n Version 2.0, January 2004\nb\nEND OF TERMS AND CONDITIONS\nc\n";
+        let named =
+            "(The text of the Apache License, Version 2.0, is in /usr/share/common-licenses/Apache-2.0.)";
+        assert_eq!(without_apache(quoted), format!("a\n{named}\nc\n"));
+        assert_eq!(without_apache("Apache License\nb\n"), "Apache License\nb\n");
     }
 
     /// The dpkg of Ubuntu 22.04, which refuses options that came later.

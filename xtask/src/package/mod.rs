@@ -5,6 +5,7 @@ mod checksums;
 pub mod client;
 pub mod deb;
 mod documents;
+mod image;
 mod library;
 mod oci;
 mod pgxn;
@@ -25,9 +26,12 @@ use pg_test::PgConfig;
 use xtask::cargo::{self, Profile};
 use xtask::prerequisites::{self, Options, is_there};
 use xtask::versions;
+use xtask::workspace_version::following;
 
+pub use checksums::sha256;
 use client::Client;
 pub use oci::FIRST as FIRST_WITH_IMAGE;
+pub use product::architecture;
 use product::{Origin, Product};
 use version::{Date, Version};
 
@@ -42,6 +46,8 @@ pub enum Kind {
     Tar,
     /// An image for an image volume, from PostgreSQL 18 on
     Oci,
+    /// An image with PostgreSQL: one more layer on the image that --base names
+    Image,
     /// The sources for PGXN
     Pgxn,
     /// The files by which distributions build packages
@@ -57,6 +63,10 @@ pub struct Wanted {
     /// The directory for the packages; target/packages, unless it is given
     #[arg(long, value_name = "DIRECTORY")]
     output: Option<PathBuf>,
+    /// The base of the image with PostgreSQL, as an OCI layout (directory or archive); NN in the path stands
+    /// for the version of PostgreSQL
+    #[arg(long, value_name = "PATH")]
+    base: Option<PathBuf>,
     /// Build only the library, if this program calls itself in a container
     #[arg(long, hide = true)]
     pub only_library: bool,
@@ -99,7 +109,15 @@ pub fn run(options: &Options, wanted: &Wanted) -> Result<()> {
         None => directory(),
     };
     std::fs::create_dir_all(&output).with_context(|| format!("could not make {}", output.display()))?;
-    let is_wanted = |kind| wanted.kind.is_empty() || wanted.kind.contains(&kind);
+    // Without a base, there is nothing to add to.
+    let is_wanted = |kind| match wanted.kind.is_empty() {
+        true => kind != Kind::Image || wanted.base.is_some(),
+        false => wanted.kind.contains(&kind),
+    };
+    ensure!(
+        wanted.base.is_some() || !wanted.kind.contains(&Kind::Image),
+        "an image with PostgreSQL needs a base: --base PATH (docs/packaging.md says how to get one)"
+    );
     let kinds: Vec<Kind> = Kind::value_variants().iter().copied().filter(|kind| is_wanted(*kind)).collect();
     if kinds.contains(&Kind::Rpm) {
         install_tools(options)?;
@@ -109,6 +127,11 @@ pub fn run(options: &Options, wanted: &Wanted) -> Result<()> {
     if kinds.iter().any(of_version) {
         for options in versions::each(options) {
             built.extend(build_for(&options, &kinds, &output, Release::This)?.files);
+            if let Some(base) = wanted.base.as_deref().filter(|_| kinds.contains(&Kind::Image)) {
+                let path = build_image(&options, base, &output)?;
+                print_built(&path)?;
+                built.push((Kind::Image, path));
+            }
         }
     }
     built.extend(build_client(&kinds, &output, Release::This)?.files);
@@ -181,7 +204,7 @@ pub fn build_for(options: &Options, kinds: &[Kind], output: &Path, release: Rele
                 Vec::new()
             }
             Kind::Oci => vec![oci::build(&product, output)?],
-            Kind::Pgxn | Kind::Recipes => Vec::new(),
+            Kind::Image | Kind::Pgxn | Kind::Recipes => Vec::new(),
         };
         for path in paths {
             print_built(&path)?;
@@ -189,6 +212,17 @@ pub fn build_for(options: &Options, kinds: &[Kind], output: &Path, release: Rele
         }
     }
     Ok(packages)
+}
+
+/// Builds the image with PostgreSQL for one version of it, and returns its path.
+///
+/// # Errors
+///
+/// If the extension does not compile, or the base is not an image for this version and machine.
+pub fn build_image(options: &Options, base: &Path, output: &Path) -> Result<PathBuf> {
+    let built = build::extension(options)?;
+    let origin = Origin::new(Version::of_sources()?, Date::of_sources()?, &built.sources);
+    image::build(&Product::new(built.major, origin, &built.library)?, base, output)
 }
 
 /// Builds the packages of the client program, which depends on no version of PostgreSQL. That of the
@@ -200,7 +234,7 @@ pub fn build_for(options: &Options, kinds: &[Kind], output: &Path, release: Rele
 pub fn build_client(kinds: &[Kind], output: &Path, release: Release) -> Result<Packages> {
     let version = match release {
         Release::This => Version::of_sources()?,
-        Release::Next => Version::release(&build::following(cargo::VERSION)?),
+        Release::Next => Version::release(&following(cargo::VERSION)?),
     };
     let mut packages = Packages { major: None, version: version.extension.clone(), files: Vec::new() };
     if ![Kind::Deb, Kind::Rpm, Kind::Tar].iter().any(|kind| kinds.contains(kind)) {
@@ -213,7 +247,7 @@ pub fn build_client(kinds: &[Kind], output: &Path, release: Release) -> Result<P
             Kind::Deb => vec![deb::build_client(&client, output)?],
             Kind::Rpm => vec![rpm::build_client(&client, output)?],
             Kind::Tar => vec![client.archive(output)?, sbom::build_for_client(&client, output)?],
-            Kind::Oci | Kind::Pgxn | Kind::Recipes => Vec::new(),
+            Kind::Oci | Kind::Image | Kind::Pgxn | Kind::Recipes => Vec::new(),
         };
         for path in paths {
             print_built(&path)?;

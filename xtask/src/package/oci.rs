@@ -21,10 +21,14 @@ pub const FIRST: u32 = 18;
 /// A user that exists nowhere, as in the images of CloudNativePG.
 const USER: &str = "65532:65532";
 
-const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
-const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
-const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+/// The type of a layer.
+pub const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+/// The type of an image's configuration.
+pub const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+/// The type of the list of an image's parts.
+pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+/// The type of the list of images.
+pub const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
 /// Writes the image, and returns its path.
 ///
@@ -90,7 +94,8 @@ fn config(product: &Product, difference: &str) -> Result<Value> {
     }))
 }
 
-fn annotations(product: &Product) -> Result<Value> {
+/// What the image says of itself.
+pub fn annotations(product: &Product) -> Result<Value> {
     Ok(json!({
         "org.opencontainers.image.title": "pg_keyspace",
         "org.opencontainers.image.description": DESCRIPTION.replace('\n', " "),

@@ -150,12 +150,11 @@ impl Sources {
         if is_release {
             return Ok(Version::release(extension));
         }
-        // The time orders the commits of a day, and nothing depends on the time zone.
-        let commit = self.commit.get(..9).unwrap_or(&self.commit);
-        let mut snapshot = format!("{}.{commit}", Date(self.seconds).format("%Y%m%d.%H%M%S")?);
-        if self.is_changed {
-            snapshot.push_str(".changed");
-        }
+        // The time orders the commits of a day, and nothing depends on the time zone. Names of Debian
+        // packages have at most 80 characters, so they have no room for the commit next to a change.
+        let commit = self.commit.get(..7).unwrap_or(&self.commit);
+        let last = if self.is_changed { "changed" } else { commit };
+        let snapshot = format!("{}.{last}", Date(self.seconds).format("%Y%m%d.%H%M%S")?);
         Ok(Version { extension: extension.to_owned(), snapshot: Some(snapshot) })
     }
 }
@@ -193,11 +192,11 @@ mod tests {
     fn a_snapshot_comes_before_its_release() {
         let release = Version::release("0.1.0");
         let snapshot =
-            Version { extension: "0.1.0".to_owned(), snapshot: Some("20261130.210405.302fe75b1".to_owned()) };
+            Version { extension: "0.1.0".to_owned(), snapshot: Some("20261130.210405.302fe75".to_owned()) };
         assert_eq!((release.debian(), release.rpm_release()), ("0.1.0-1".to_owned(), "1".to_owned()));
-        assert_eq!(snapshot.debian(), "0.1.0~git20261130.210405.302fe75b1-1");
-        assert_eq!(snapshot.rpm_release(), "0.git20261130.210405.302fe75b1");
-        assert_eq!(snapshot.plain(), "0.1.0-git20261130.210405.302fe75b1");
+        assert_eq!(snapshot.debian(), "0.1.0~git20261130.210405.302fe75-1");
+        assert_eq!(snapshot.rpm_release(), "0.git20261130.210405.302fe75");
+        assert_eq!(snapshot.plain(), "0.1.0-git20261130.210405.302fe75");
     }
 
     #[test]
@@ -220,10 +219,10 @@ mod tests {
         let tagged = of("HEAD -> main, tag: v1.2.3, origin/main");
         assert_eq!(version(&tagged), release);
         let other = tagged.version("1.2.4").expect("a version");
-        assert_eq!(other.plain(), "1.2.4-git20261130.210405.302fe75b1");
+        assert_eq!(other.plain(), "1.2.4-git20261130.210405.302fe75");
         let changed = Sources { is_changed: true, ..tagged };
-        assert_eq!(version(&changed).plain(), "1.2.3-git20261130.210405.302fe75b1.changed");
-        assert_eq!(version(&of("")).debian(), "1.2.3~git20261130.210405.302fe75b1-1");
+        assert_eq!(version(&changed).plain(), "1.2.3-git20261130.210405.changed");
+        assert_eq!(version(&of("")).debian(), "1.2.3~git20261130.210405.302fe75-1");
         // A branch with the name of a tag is none.
         assert_ne!(version(&of("HEAD -> v1.2.3")), release);
         // What git has not filled in.

@@ -8,21 +8,6 @@ major=$1 package=$2 file=$3 next_file=$4 version=$5 next_version=$6 client=$7 cl
 rm -f /etc/postgresql-common/createcluster.conf
 chmod 1777 /tmp
 
-apt_get() {
-    if [ -e /run/ca-certificates.crt ]; then
-        set -- --option Acquire::https::CAInfo=/run/ca-certificates.crt "$@"
-    fi
-    apt-get --quiet --yes --no-install-recommends "$@"
-}
-
-# A system that is installed in the usual way has security updates among its sources.
-add_security_updates() {
-    . /etc/os-release
-    mirror=$(awk '$1 == "deb" { print $2; exit }' /etc/apt/sources.list)
-    echo "deb $mirror-security $VERSION_CODENAME-security main" > /etc/apt/sources.list.d/security.list
-    apt_get update
-}
-
 as_packaged() {
     same "$(dpkg --verify "$1")" '' &&
         same "$(dpkg-query --show --showformat='${db:Status-Abbrev}' "$1")" 'ii '
@@ -31,7 +16,7 @@ as_packaged() {
 # The program alone, without PostgreSQL.
 install_client() {
     apt_get install "$client_file" && as_packaged "$client" &&
-        same "$(dpkg-query --show 'postgresql*' | wc -l)" 0 &&
+        same "$(dpkg-query --show --showformat='${db:Status-Status}\n' 'postgresql*' | grep --count '^installed$')" 0 &&
         same "$(pg_keyspace --version)" "pg_keyspace $version" &&
         [ -e /usr/share/man/man1/pg_keyspace.1.gz ] &&
         same "$(bash -c '. /usr/share/bash-completion/completions/pg_keyspace && complete -p pg_keyspace | wc -l')" 1

@@ -5,6 +5,7 @@ mod checks;
 mod client;
 mod deb;
 mod directory;
+mod image;
 mod oci_layout;
 mod rpm;
 mod script;
@@ -54,6 +55,9 @@ fn test_version(options: &Options, filter: Option<&str>, tally: &mut Tally) -> R
         if is_wanted("rpm") {
             tally.attempt("the RPMs in an empty root", |tally| rpm::run(&this, next, client, tally));
         }
+    }
+    if is_wanted("image") {
+        tally.attempt("an image with PostgreSQL", |tally| image::run(options, &this, tally));
     }
     if is_wanted("directory") {
         tally.attempt("a directory outside of PostgreSQL's", |tally| directory::run(options, &this, tally));
