@@ -104,16 +104,32 @@ pub fn build_library(pg: &PgConfig, package: &str, features: &str, title: &str) 
     Ok(target_directory().join("release").join(name))
 }
 
+/// How to compile the client program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// In the shortest time.
+    Debug,
+    /// As it is distributed.
+    Release,
+}
+
 /// Builds the client program and returns its path.
 ///
 /// # Errors
 ///
 /// If it does not compile. Cargo's messages have been printed.
-pub fn build_client() -> Result<PathBuf> {
+pub fn build_client(profile: Profile) -> Result<PathBuf> {
     let mut command = command_for_extension("build");
     command.args(["--package", "cli"]);
+    let directory = match profile {
+        Profile::Debug => "debug",
+        Profile::Release => {
+            command.arg("--release");
+            "release"
+        }
+    };
     run(command, "Building the client program")?;
-    Ok(target_directory().join("debug").join(format!("pg_keyspace{}", std::env::consts::EXE_SUFFIX)))
+    Ok(target_directory().join(directory).join(format!("pg_keyspace{}", std::env::consts::EXE_SUFFIX)))
 }
 
 /// Runs cargo, with its own progress on a terminal. Otherwise it prints progress from time to time,

@@ -36,6 +36,40 @@ impl FreshSystem {
         Ok(system)
     }
 
+    /// The system that the layers of an image give, one after the other.
+    ///
+    /// # Errors
+    ///
+    /// If a layer cannot be unpacked.
+    pub fn of_layers(options: &Options, release: Release, layers: &[PathBuf]) -> Result<Self> {
+        let original = container::ensure_plain(options, release)?;
+        let root = original.with_extension(format!("copy-{}", std::process::id()));
+        std::fs::create_dir(&root).with_context(|| format!("could not make {}", root.display()))?;
+        let system = Self { root };
+        for layer in layers {
+            let mut command = container::as_root("tar")?;
+            command.args(["--extract", "--numeric-owner", "--preserve-permissions", "--file"]).arg(layer);
+            let status =
+                command.arg("--directory").arg(&system.root).status().context("could not run tar")?;
+            ensure!(status.success(), "could not unpack {}", layer.display());
+        }
+        Ok(system)
+    }
+
+    /// Writes an archive with all files of the system.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written.
+    pub fn archive(&self, to: &Path) -> Result<()> {
+        let mut command = container::as_root("tar")?;
+        command.args(["--create", "--numeric-owner", "--one-file-system", "--file"]).arg(to);
+        let status =
+            command.arg("--directory").arg(&self.root).arg(".").status().context("could not run tar")?;
+        ensure!(status.success(), "could not write {}", to.display());
+        Ok(())
+    }
+
     /// A shell that runs `script` in the system, as root and with network access. `mounts` are
     /// directories of this machine that it sees at other paths, read-only. Its processes end with
     /// the script.

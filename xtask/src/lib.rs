@@ -13,6 +13,7 @@ pub mod statistics;
 pub mod step;
 pub mod table;
 pub mod versions;
+pub mod workspace_version;
 
 /// Prints the error, if there is one. Only `true` is a success.
 pub fn exit_code(outcome: anyhow::Result<bool>) -> ExitCode {

@@ -6,6 +6,7 @@ mod docs;
 mod install;
 mod notices;
 mod package;
+mod release;
 mod schema;
 mod test;
 
@@ -65,6 +66,8 @@ enum Command {
     Install,
     /// Build packages: Debian, RPM, archives, an image for an image volume, and the sources for PGXN
     Package(package::Wanted),
+    /// Make a release: date the changelog, freeze the scripts, commit, tag, and begin the next version
+    Release(release::Wanted),
     /// Check the format, run clippy and typos, and compare generated files with the code
     Lint {
         /// Format the code and write generated files first
@@ -130,6 +133,12 @@ fn run_version(command: &Command, options: &Options, arguments: Vec<OsString>) -
         (Place::Container(release), Command::Demo { keep: true }) => {
             bail!("PostgreSQL {} is not on this machine; its servers cannot outlive the demo", release.major)
         }
+        (Place::Container(release), Command::Release(_)) => {
+            bail!(
+                "PostgreSQL {} is not on this machine; a release is made without a container",
+                release.major
+            )
+        }
         (Place::Container(release), _) => container::run(options, release, arguments),
     }
 }
@@ -156,6 +165,7 @@ fn run_here(command: &Command, options: &Options) -> Result<bool> {
         Command::Chaos(wanted) => chaos::run(&with(Purpose::Replication)?, wanted),
         Command::Install => install::run(&with(Purpose::Build)?).map(|()| true),
         Command::Package(wanted) => package::only_library(&with(Purpose::Build)?, wanted).map(|()| true),
+        Command::Release(wanted) => release::run(&with(Purpose::Build)?, wanted).map(|()| true),
         Command::Schema { check } => schema::run(&with(Purpose::Build)?, *check).map(|()| true),
         Command::Bench { .. } | Command::Docs | Command::Notices { .. } => Ok(false),
     }

@@ -16,14 +16,31 @@ const PLATFORM: &str = "x86_64-unknown-linux-gnu";
 const LICENCE_FILES: [&str; 7] =
     ["LICENSE-MIT", "MIT", "LICENSE-ZLIB", "LICENSE", "LICENCE", "COPYING", "UNLICENSE"];
 
+/// Of a choice between licences, the last one to take.
+const ALTERNATIVES: [&str; 2] = ["LICENSE-APACHE", "LICENSE-BOOST"];
+
+/// The texts of packages that bring none with the names of their authors, from their repositories. A
+/// name stands for all packages that begin with it.
+const KEPT: [(&str, &str); 3] = [
+    ("enum-map", include_str!("licences/enum-map.txt")),
+    ("pgrx", include_str!("licences/pgrx.txt")),
+    ("seahash", include_str!("licences/seahash.txt")),
+];
+
+/// The standard library, which is no package. Version 1.95 of Rust says in COPYRIGHT-library.html what
+/// it holds.
+const STANDARD_LIBRARY: (&str, &str) =
+    ("the standard library of Rust", include_str!("licences/rust-std.txt"));
+
 /// The packages that are distributed.
 const DISTRIBUTED: [&str; 2] = ["pg_keyspace", "cli"];
 
 const PREAMBLE: &str = "# What is linked into the library and the client program
 
-Written by `cargo xtask notices`; `cargo xtask test --only lint` says when it is out of date. The library and the client
-program `pg_keyspace` hold code of the following packages, each under the licence that is named. Where an author leaves the choice between several,
-the text below is of one of them.
+Written by `cargo xtask notices`; `cargo xtask test --only lint` says when it is out of date. The
+library and the client program `pg_keyspace` hold code of the following packages, each under the
+licence that is named. If an author leaves the choice between several (OR), one of them follows
+below; if several apply together (AND), all of them.
 
 ";
 
@@ -56,9 +73,12 @@ fn notices() -> Result<String> {
         let licence = licence.with_context(|| format!("{} names no licence", package.name))?;
         let from = package.repository.as_deref().unwrap_or("crates.io");
         writeln!(list, "| {} | {} | {licence} | {from} |", package.name, package.version)?;
-        let text = licence_text(package)?;
+        let text = licence_text(package.name.as_str(), licence, package.manifest_path.as_std_path())?;
         texts.entry(text).or_default().push(package.name.to_string());
     }
+    let (name, text) = STANDARD_LIBRARY;
+    writeln!(list, "| {name} | | (MIT OR Apache-2.0) AND Unicode-3.0 | https://github.com/rust-lang/rust |")?;
+    texts.entry(text.to_owned()).or_default().push(name.to_owned());
     let mut by_package: Vec<(Vec<String>, String)> =
         texts.into_iter().map(|(text, packages)| (packages, text)).collect();
     by_package.sort();
@@ -109,29 +129,44 @@ pub fn linked<'a>(metadata: &'a Metadata, into: &[&str]) -> Result<Vec<&'a Packa
     Ok(linked)
 }
 
-fn licence_text(package: &Package) -> Result<String> {
-    let manifest = package.manifest_path.as_std_path();
+/// The text of the licence of the package with this manifest. Of a choice it is one; where several
+/// licences apply together, it is that one with the texts of all others.
+fn licence_text(name: &str, licence: &str, manifest: &Path) -> Result<String> {
     let directory = manifest.parent().unwrap_or(Path::new("."));
     let entries =
         std::fs::read_dir(directory).with_context(|| format!("could not read {}", directory.display()))?;
     let mut files: Vec<(usize, PathBuf)> = entries
         .flatten()
         .filter_map(|entry| {
-            let name = entry.file_name().to_str()?.to_ascii_uppercase();
+            let name = entry.file_name().to_str()?.to_ascii_uppercase().replace('_', "-");
             let rank = LICENCE_FILES.iter().position(|beginning| name.starts_with(beginning))?;
+            let is_left_out = ALTERNATIVES.iter().any(|beginning| name.starts_with(beginning));
+            let rank = if is_left_out { LICENCE_FILES.len() } else { rank };
             entry.path().is_file().then(|| (rank, entry.path()))
         })
         .collect();
     files.sort();
-    match files.first() {
-        Some((_, path)) => {
-            let text = std::fs::read_to_string(path)
-                .with_context(|| format!("could not read {}", path.display()))?;
-            let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
-            Ok(lines.join("\n"))
-        }
-        None => Ok("(The package brings no text of its licence.)".to_owned()),
+    let mut paths: Vec<&PathBuf> = files.iter().take(1).map(|(_, path)| path).collect();
+    if licence.contains(" AND ") {
+        let others = files.iter().skip(1).filter(|(rank, _)| *rank < LICENCE_FILES.len());
+        paths.extend(others.map(|(_, path)| path));
     }
+    let mut texts = Vec::new();
+    for path in paths {
+        let text = std::fs::read_to_string(path);
+        texts.push(text.with_context(|| format!("could not read {}", path.display()))?);
+    }
+    if texts.is_empty() {
+        let kept = KEPT.iter().find(|(beginning, _)| name.starts_with(beginning)).map(|(_, text)| *text);
+        let kept = kept
+            .with_context(|| format!("{name} brings no text of its licence; add it to xtask/src/licences"))?;
+        texts.push(kept.to_owned());
+    }
+    let texts = texts.iter().map(|text| {
+        let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+        lines.join("\n")
+    });
+    Ok(texts.collect::<Vec<_>>().join("\n\n"))
 }
 
 #[cfg(test)]
@@ -177,5 +212,31 @@ mod tests {
         };
         assert_eq!(names(&DISTRIBUTED), ["linked", "of_client"]);
         assert_eq!(names(&["pg_keyspace"]), ["linked"]);
+    }
+
+    #[test]
+    fn a_package_without_a_text_of_its_licence_is_an_error() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let manifest = directory.path().join("Cargo.toml");
+        let text = |name: &str| licence_text(name, "MIT OR Apache-2.0", &manifest);
+        assert!(text("other").is_err_and(|error| error.to_string().contains("other brings no text")));
+        assert!(text("pgrx-pg-sys").expect("a text").contains("PgCentral Foundation"));
+        std::fs::write(directory.path().join("LICENSE-MIT"), "of its own").expect("a file");
+        assert_eq!(text("pgrx").expect("a text"), "of its own");
+        for (name, contents) in [("LICENSE_APACHE", "not taken"), ("LICENSE-UNICODE", "of its tables")] {
+            std::fs::write(directory.path().join(name), contents).expect("a file");
+        }
+        assert_eq!(text("other").expect("a text"), "of its own");
+        let both = licence_text("other", "(MIT OR Apache-2.0) AND Unicode-3.0", &manifest);
+        assert_eq!(both.expect("texts"), "of its own\n\nof its tables");
+        std::fs::remove_file(directory.path().join("LICENSE-MIT")).expect("removed");
+        std::fs::remove_file(directory.path().join("LICENSE-UNICODE")).expect("removed");
+        assert_eq!(text("other").expect("a text"), "not taken");
+        // All that is distributed has one.
+        let list = notices().expect("a list");
+        assert!(list.contains("Portions Copyright 2019-2021 ZomboDB") && list.contains("UNICODE LICENSE V3"));
+        assert!(!list.contains("<copyright holders>"));
+        // What ring took from BoringSSL, which its own file only mentions.
+        assert!(list.contains("Parts of the TLS test suite are under the Go license"));
     }
 }

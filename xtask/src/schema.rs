@@ -9,6 +9,8 @@ use xshell::{Shell, cmd};
 use xtask::cargo::{self, Build};
 use xtask::step::Step;
 
+use crate::release::scripts;
+
 /// The script that `CREATE EXTENSION` runs.
 pub fn script_path() -> PathBuf {
     cargo::workspace_root().join(format!("sql/pg_keyspace--{}.sql", cargo::VERSION))
@@ -23,6 +25,11 @@ pub fn run(pg: &PgConfig, check: bool) -> Result<()> {
         return Ok(());
     }
     let path = script_path();
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    ensure!(
+        !scripts::released(cargo::workspace_root())?.contains_key(&*name),
+        "sql/{name} was released and never changes; begin the next version"
+    );
     generate(&library, &path)?;
     println!("Wrote sql/pg_keyspace--{}.sql", cargo::VERSION);
     Ok(())

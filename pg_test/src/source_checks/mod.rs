@@ -1,5 +1,5 @@
 //! Checks of the project's files: their imports, that the page of traps names every test of one, and
-//! that examples are tested as they are printed.
+//! that examples are tested as they are printed, and that workflows run pinned actions.
 
 use std::path::Path;
 
@@ -7,6 +7,7 @@ mod circles;
 mod documented;
 mod drivers;
 mod traps;
+mod workflows;
 
 /// The directories of the project's Rust files.
 const ROOTS: [&str; 6] = ["bench", "cli", "crates", "pg_test", "src", "xtask"];

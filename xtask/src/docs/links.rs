@@ -28,10 +28,10 @@ pub fn not_listed(pages: &Pages) -> Vec<&str> {
 }
 
 /// The links and pictures of a page that lead to files of the project.
-fn targets(text: &str) -> impl Iterator<Item = String> {
+pub fn targets(text: &str) -> impl Iterator<Item = String> {
     parser(text).filter_map(|event| match event {
         Event::Start(Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. })
-            if !dest_url.contains("://") && !dest_url.starts_with("mailto:") =>
+            if is_of_project(&dest_url) =>
         {
             Some(dest_url.into_string())
         }
@@ -39,8 +39,13 @@ fn targets(text: &str) -> impl Iterator<Item = String> {
     })
 }
 
+/// Whether a link leads to a file of the project.
+pub fn is_of_project(target: &str) -> bool {
+    !target.contains("://") && !target.starts_with("mailto:")
+}
+
 /// The path in the checkout that a link on a page leads to; `None` if it leads out of the checkout.
-fn resolved(page: &str, target: &str) -> Option<String> {
+pub fn resolved(page: &str, target: &str) -> Option<String> {
     let mut parts: Vec<&str> = page.split('/').collect();
     parts.pop();
     for component in Path::new(target).components() {
@@ -56,7 +61,8 @@ fn resolved(page: &str, target: &str) -> Option<String> {
     Some(parts.join("/"))
 }
 
-fn parser(text: &str) -> Parser<'_> {
+/// Reads a page as GitHub does.
+pub fn parser(text: &str) -> Parser<'_> {
     Parser::new_ext(text, Options::ENABLE_TABLES | Options::ENABLE_GFM)
 }
 

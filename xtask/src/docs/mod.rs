@@ -1,6 +1,6 @@
 //! `cargo xtask docs`: the documentation as a site, made by mdBook.
 
-mod links;
+pub mod links;
 mod pages;
 
 use std::path::{Path, PathBuf};

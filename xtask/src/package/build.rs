@@ -4,13 +4,14 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use pg_test::PgConfig;
 
 use xtask::cargo::{self, Build};
 use xtask::container;
 use xtask::prerequisites::{self, Options, Purpose};
 use xtask::versions::{self, Place};
+use xtask::workspace_version::{following, in_lock, in_manifest};
 
 use super::version::git;
 
@@ -92,7 +93,8 @@ pub fn next_version_here(pg: &PgConfig) -> Result<PathBuf> {
     let mut command = cargo::command_for_extension("build");
     command
         .current_dir(directory.join("sources"))
-        .args(["--release", "--lib", "--package", "pg_keyspace", "--no-default-features", "--features"])
+        .args(["--locked", "--release", "--lib", "--package", "pg_keyspace"])
+        .args(["--no-default-features", "--features"])
         .arg(pg.feature())
         // It has to work, but not to be fast; so it takes less than half of the time to compile.
         .args(["--config", "profile.release.package.pg_keyspace.opt-level=0"])
@@ -130,9 +132,14 @@ fn make_sources(directory: &Path, version: &str) -> Result<PathBuf> {
         }
         let mut contents =
             std::fs::read(&from).with_context(|| format!("could not read {}", from.display()))?;
-        if name == "Cargo.toml" {
-            contents =
-                with_version(&String::from_utf8(contents).context("not a text")?, version)?.into_bytes();
+        let changed = match name {
+            "Cargo.toml" => Some(in_manifest as fn(&str, &str, &str) -> Result<String>),
+            "Cargo.lock" => Some(in_lock as fn(&str, &str, &str) -> Result<String>),
+            _ => None,
+        };
+        if let Some(changed) = changed {
+            let text = String::from_utf8(contents).with_context(|| format!("{name} is no text"))?;
+            contents = changed(&text, current, version)?.into_bytes();
         }
         replace_if_changed(&sources.join(name), &contents)?;
     }
@@ -147,13 +154,6 @@ fn make_sources(directory: &Path, version: &str) -> Result<PathBuf> {
     replace_if_changed(&sql(format!("pg_keyspace--{version}.sql")), (script + &addition).as_bytes())?;
     replace_if_changed(&sql(format!("pg_keyspace--{current}--{version}.sql")), addition.as_bytes())?;
     Ok(sources)
-}
-
-/// The manifest with another version of the workspace.
-fn with_version(manifest: &str, version: &str) -> Result<String> {
-    let line = format!("\nversion = \"{}\"\n", cargo::VERSION);
-    ensure!(manifest.matches(&line).count() == 1, "Cargo.toml does not name the version once");
-    Ok(manifest.replace(&line, &format!("\nversion = \"{version}\"\n")))
 }
 
 fn replace_if_changed(path: &Path, contents: &[u8]) -> Result<()> {
@@ -179,31 +179,11 @@ fn adopt_dependencies(target: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The next patch release.
-fn following(version: &str) -> Result<String> {
-    let Some((rest, patch)) = version.rsplit_once('.') else { bail!("not a version: {version}") };
-    let patch: u32 = patch.parse().with_context(|| format!("not a version: {version}"))?;
-    Ok(format!("{rest}.{}", patch + 1))
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
 
     use super::*;
-
-    #[test]
-    fn only_the_version_of_the_workspace_changes() {
-        let manifest =
-            std::fs::read_to_string(cargo::workspace_root().join("Cargo.toml")).expect("a manifest");
-        let next = following(cargo::VERSION).expect("a version");
-        let changed = with_version(&manifest, &next).expect("a manifest");
-        let lines = manifest.lines().zip(changed.lines()).filter(|(old, new)| old != new);
-        let found: Vec<(String, String)> = lines.map(|(old, new)| (old.to_owned(), new.to_owned())).collect();
-        let line = |version: &str| format!("version = \"{version}\"");
-        assert_eq!(found, [(line(cargo::VERSION), line(&next))]);
-        assert!(following("0.1").is_ok_and(|version| version == "0.2") && following("x").is_err());
-    }
 
     #[test]
     fn a_file_without_changes_keeps_its_time() {

@@ -1,4 +1,5 @@
-//! The library: what it needs from the system, what it consists of, and its stripped form.
+//! The library and the program: what they need from the system, what the library consists of, and
+//! their stripped forms.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -18,7 +19,7 @@ const GLIBC_FEATURES: [(&str, Number); 1] = [("ABI_DT_RELR", Number(2, 36))];
 
 /// Functions of the server that minor releases have added, each with the first release of a major
 /// version that has it. Whether the library calls one depends on the headers that it was built with.
-const ADDED_BY_MINOR_RELEASES: [(&str, &[(u32, u32)]); 1] =
+pub const ADDED_BY_MINOR_RELEASES: [(&str, &[(u32, u32)]); 1] =
     [("heap_datum_check", &[(15, 20), (16, 16), (17, 12), (18, 7)])];
 
 /// Kinds of contents of a library, each with the sections of ELF that hold them.
@@ -43,17 +44,24 @@ const SHOWN_CRATES: usize = 6;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Number(u32, u32);
 
-/// A library as it is packaged.
+/// A library or a program as it is packaged.
 #[derive(Clone, Debug)]
-pub struct Library {
-    /// The stripped library.
+pub struct Binary {
+    /// The stripped file.
     pub contents: Vec<u8>,
-    /// Its size before.
-    pub built_bytes: u64,
     /// The least glibc that has all symbols it uses.
     pub glibc: Number,
     /// The same of gcc's library, if it uses that.
-    pub libgcc: Option<Number>,
+    libgcc: Option<Number>,
+}
+
+/// The extension's library, and what it consists of.
+#[derive(Clone, Debug)]
+pub struct Library {
+    /// The library itself.
+    pub binary: Binary,
+    /// Its size before it was stripped.
+    pub built_bytes: u64,
     /// The least minor release of its major version of PostgreSQL, if it does not run with all.
     pub minor: Option<u32>,
     /// Bytes of each kind of contents before stripping, the largest first.
@@ -63,39 +71,27 @@ pub struct Library {
     crates: Vec<(String, u64)>,
 }
 
-impl Library {
-    /// Reads and strips the library that cargo has built for a version of PostgreSQL.
+impl Binary {
+    /// Reads and strips what cargo has built.
     ///
     /// # Errors
     ///
-    /// If it is not a library, or needs libraries that no package here declares.
-    pub fn read(built: &Path, major: u32) -> Result<Self> {
+    /// If it is not a library or program, or needs libraries that no package here declares.
+    pub fn read(built: &Path) -> Result<Self> {
         let sh = Shell::new().context("there is no working directory")?;
         let directory = tempfile::tempdir().context("could not create a temporary directory")?;
-        let stripped = directory.path().join("library");
-        // As Debian's dh_strip treats shared libraries.
+        let stripped = directory.path().join("stripped");
+        // As Debian's dh_strip treats shared libraries. All that a program exports is unneeded, too.
         cmd!(
             sh,
             "strip --strip-unneeded --remove-section=.comment --remove-section=.note -o {stripped} {built}"
         )
         .quiet()
         .run()
-        .context("could not strip the library; binutils are needed")?;
-        let read = |arguments: &[&str], file: &Path| {
-            cmd!(sh, "readelf --wide {arguments...} {file}").env("LC_ALL", "C").quiet().read()
-        };
-        let needs = needs(&read(&["--dynamic", "--version-info"], &stripped)?)?;
-        let sections = sections(&read(&["--sections"], built)?);
-        ensure!(!sections.is_empty(), "{} has no sections", built.display());
-        Ok(Self {
-            contents: std::fs::read(&stripped).context("could not read the stripped library")?,
-            built_bytes: std::fs::metadata(built).context("could not read the library")?.len(),
-            glibc: needs.0,
-            libgcc: needs.1,
-            minor: least_minor(&cmd!(sh, "nm --dynamic --undefined-only {built}").quiet().read()?, major),
-            parts: parts(&sections),
-            crates: crates(&cmd!(sh, "nm --print-size --demangle {built}").quiet().read()?),
-        })
+        .with_context(|| format!("could not strip {}; binutils are needed", built.display()))?;
+        let (glibc, libgcc) = needs(&readelf(&sh, &["--dynamic", "--version-info"], &stripped)?)?;
+        let contents = std::fs::read(&stripped);
+        Ok(Self { contents: contents.context("could not read the stripped file")?, glibc, libgcc })
     }
 
     /// The packages of Debian that it needs.
@@ -103,16 +99,41 @@ impl Library {
         let libgcc = self.libgcc.map(|number| format!("libgcc-s1 (>= {number})"));
         [format!("libc6 (>= {})", self.glibc)].into_iter().chain(libgcc).collect()
     }
+}
+
+fn readelf(sh: &Shell, arguments: &[&str], file: &Path) -> Result<String> {
+    Ok(cmd!(sh, "readelf --wide {arguments...} {file}").env("LC_ALL", "C").quiet().read()?)
+}
+
+impl Library {
+    /// Reads and strips the library that cargo has built for a version of PostgreSQL.
+    ///
+    /// # Errors
+    ///
+    /// As [`Binary::read`].
+    pub fn read(built: &Path, major: u32) -> Result<Self> {
+        let binary = Binary::read(built)?;
+        let sh = Shell::new().context("there is no working directory")?;
+        let sections = sections(&readelf(&sh, &["--sections"], built)?);
+        ensure!(!sections.is_empty(), "{} has no sections", built.display());
+        Ok(Self {
+            binary,
+            built_bytes: std::fs::metadata(built).context("could not read the library")?.len(),
+            minor: least_minor(&cmd!(sh, "nm --dynamic --undefined-only {built}").quiet().read()?, major),
+            parts: parts(&sections),
+            crates: crates(&cmd!(sh, "nm --print-size --demangle {built}").quiet().read()?),
+        })
+    }
 
     /// What it consists of, for people.
     pub fn report(&self) -> String {
         let size = |bytes: u64| format!("{:.2} MB", bytes as f64 / 1e6);
-        let stripped = self.contents.len() as u64;
+        let stripped = self.binary.contents.len() as u64;
         let mut text = format!(
             "the library has {} ({} as built, before stripping) and needs glibc {}\n",
             size(stripped),
             size(self.built_bytes),
-            self.glibc
+            self.binary.glibc
         );
         for (part, bytes) in &self.parts {
             text.push_str(&format!("{:>12}  {part}\n", size(*bytes)));
@@ -158,7 +179,7 @@ fn needs(text: &str) -> Result<(Number, Option<Number>)> {
     }
     let is_glibc = |name: &str| GLIBC.contains(&name) || name.starts_with("ld-linux");
     if let Some(unknown) = libraries.iter().find(|name| !is_glibc(name) && **name != LIBGCC) {
-        bail!("the library needs {unknown}, which the packages do not declare");
+        bail!("{unknown} is needed, which the packages do not declare");
     }
     let most = |prefix: &str, wanted: &dyn Fn(&str) -> bool| -> Result<Option<Number>> {
         let names = versions.iter().filter(|(library, _)| wanted(library)).flat_map(|(_, names)| names);
@@ -173,7 +194,7 @@ fn needs(text: &str) -> Result<(Number, Option<Number>)> {
         }
         Ok(most)
     };
-    let glibc = most("GLIBC_", &is_glibc)?.context("the library needs no version of glibc")?;
+    let glibc = most("GLIBC_", &is_glibc)?.context("no version of glibc is needed")?;
     let libgcc = most("GCC_", &|name| name == LIBGCC)?;
     ensure!(libgcc.is_some() || !libraries.contains(LIBGCC), "no version of {LIBGCC} is needed");
     Ok((glibc, libgcc))
@@ -238,14 +259,20 @@ fn crates(text: &str) -> Vec<(String, u64)> {
 }
 
 #[cfg(test)]
+impl Binary {
+    /// A file for tests of formats.
+    pub fn made_up() -> Self {
+        Self { contents: b"code".to_vec(), glibc: Number(2, 34), libgcc: Some(Number(4, 2)) }
+    }
+}
+
+#[cfg(test)]
 impl Library {
     /// A library for tests of formats.
     pub fn made_up() -> Self {
         Self {
-            contents: b"code".to_vec(),
+            binary: Binary::made_up(),
             built_bytes: 10,
-            glibc: Number(2, 34),
-            libgcc: Some(Number(4, 2)),
             minor: Some(12),
             parts: vec![("code", 4)],
             crates: vec![("pg_keyspace".to_owned(), 4)],
@@ -279,7 +306,7 @@ Version needs section '.gnu.version_r' contains 2 entries:
         assert_eq!(needs(DYNAMIC).expect("needs"), (Number(2, 34), Some(Number(4, 2))));
         let newer = DYNAMIC.replace("GLIBC_2.9", "GLIBC_ABI_DT_RELR");
         assert_eq!(needs(&newer).expect("needs").0, Number(2, 36));
-        assert_eq!(Library::made_up().debian_depends(), ["libc6 (>= 2.34)", "libgcc-s1 (>= 4.2)"]);
+        assert_eq!(Binary::made_up().debian_depends(), ["libc6 (>= 2.34)", "libgcc-s1 (>= 4.2)"]);
     }
 
     #[test]

@@ -2,7 +2,10 @@
 
 mod build;
 mod checksums;
+pub mod client;
 pub mod deb;
+mod documents;
+mod image;
 mod library;
 mod oci;
 mod pgxn;
@@ -20,12 +23,16 @@ use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
 use pg_test::PgConfig;
 
-use xtask::cargo;
+use xtask::cargo::{self, Profile};
 use xtask::prerequisites::{self, Options, is_there};
 use xtask::versions;
+use xtask::workspace_version::following;
 
+pub use checksums::sha256;
+use client::Client;
 pub use oci::FIRST as FIRST_WITH_IMAGE;
-use product::Product;
+pub use product::architecture;
+use product::{Origin, Product};
 use version::{Date, Version};
 
 /// The formats.
@@ -39,6 +46,8 @@ pub enum Kind {
     Tar,
     /// An image for an image volume, from PostgreSQL 18 on
     Oci,
+    /// An image with PostgreSQL: one more layer on the image that --base names
+    Image,
     /// The sources for PGXN
     Pgxn,
     /// The files by which distributions build packages
@@ -54,6 +63,10 @@ pub struct Wanted {
     /// The directory for the packages; target/packages, unless it is given
     #[arg(long, value_name = "DIRECTORY")]
     output: Option<PathBuf>,
+    /// The base of the image with PostgreSQL, as an OCI layout (directory or archive); NN in the path stands
+    /// for the version of PostgreSQL
+    #[arg(long, value_name = "PATH")]
+    base: Option<PathBuf>,
     /// Build only the library, if this program calls itself in a container
     #[arg(long, hide = true)]
     pub only_library: bool,
@@ -64,8 +77,8 @@ pub struct Wanted {
 
 /// Packages that were built.
 pub struct Packages {
-    /// PostgreSQL's major version.
-    pub major: u32,
+    /// PostgreSQL's major version, on which those of the client program do not depend.
+    major: Option<u32>,
     /// The extension's version.
     pub version: String,
     /// Their files.
@@ -73,6 +86,11 @@ pub struct Packages {
 }
 
 impl Packages {
+    /// PostgreSQL's major version.
+    pub fn major(&self) -> Result<u32> {
+        self.major.context("these packages are for no version of PostgreSQL")
+    }
+
     /// The file of a kind.
     pub fn file(&self, kind: Kind) -> Result<&Path> {
         let found = self.files.iter().find(|(found, _)| *found == kind);
@@ -91,19 +109,35 @@ pub fn run(options: &Options, wanted: &Wanted) -> Result<()> {
         None => directory(),
     };
     std::fs::create_dir_all(&output).with_context(|| format!("could not make {}", output.display()))?;
-    let is_wanted = |kind| wanted.kind.is_empty() || wanted.kind.contains(&kind);
+    // Without a base, there is nothing to add to.
+    let is_wanted = |kind| match wanted.kind.is_empty() {
+        true => kind != Kind::Image || wanted.base.is_some(),
+        false => wanted.kind.contains(&kind),
+    };
+    ensure!(
+        wanted.base.is_some() || !wanted.kind.contains(&Kind::Image),
+        "an image with PostgreSQL needs a base: --base PATH (docs/packaging.md says how to get one)"
+    );
     let kinds: Vec<Kind> = Kind::value_variants().iter().copied().filter(|kind| is_wanted(*kind)).collect();
     if kinds.contains(&Kind::Rpm) {
         install_tools(options)?;
     }
     let of_version = |kind: &Kind| ![Kind::Pgxn, Kind::Recipes].contains(kind);
+    let mut built = Vec::new();
     if kinds.iter().any(of_version) {
         for options in versions::each(options) {
-            build_for(&options, &kinds, &output, Release::This)?;
+            built.extend(build_for(&options, &kinds, &output, Release::This)?.files);
+            if let Some(base) = wanted.base.as_deref().filter(|_| kinds.contains(&Kind::Image)) {
+                let path = build_image(&options, base, &output)?;
+                print_built(&path)?;
+                built.push((Kind::Image, path));
+            }
         }
     }
-    build_sources(&kinds, &output)?;
-    checksums::write_list(&output)?;
+    built.extend(build_client(&kinds, &output, Release::This)?.files);
+    let mut built: Vec<PathBuf> = built.into_iter().map(|(_, path)| path).collect();
+    built.extend(build_sources(&kinds, &output)?);
+    checksums::write_list(&output, &built)?;
     println!("The packages are in {}, with SHA256SUMS", output.display());
     Ok(())
 }
@@ -143,19 +177,23 @@ pub enum Release {
 /// If the extension does not compile, or a package cannot be written.
 pub fn build_for(options: &Options, kinds: &[Kind], output: &Path, release: Release) -> Result<Packages> {
     let (built, version) = match release {
-        Release::This => (build::extension(options)?, Version::of_checkout()?),
+        Release::This => (build::extension(options)?, Version::of_sources()?),
         Release::Next => {
             let built = build::next_version(options)?;
             let version = Version::release(&built.version);
             (built, version)
         }
     };
-    let product = Product::new(built.major, version, Date::of_sources()?, &built.sources, &built.library)?;
+    let origin = Origin::new(version, Date::of_sources()?, &built.sources);
+    let product = Product::new(built.major, origin, &built.library)?;
     if release == Release::This {
         print!("For PostgreSQL {}, {}", product.major, product.library.report());
     }
-    let mut packages =
-        Packages { major: product.major, version: product.version.extension.clone(), files: Vec::new() };
+    let mut packages = Packages {
+        major: Some(product.major),
+        version: product.origin.version.extension.clone(),
+        files: Vec::new(),
+    };
     for kind in kinds {
         let paths = match kind {
             Kind::Deb => vec![deb::build(&product, output)?],
@@ -166,7 +204,7 @@ pub fn build_for(options: &Options, kinds: &[Kind], output: &Path, release: Rele
                 Vec::new()
             }
             Kind::Oci => vec![oci::build(&product, output)?],
-            Kind::Pgxn | Kind::Recipes => Vec::new(),
+            Kind::Image | Kind::Pgxn | Kind::Recipes => Vec::new(),
         };
         for path in paths {
             print_built(&path)?;
@@ -176,17 +214,62 @@ pub fn build_for(options: &Options, kinds: &[Kind], output: &Path, release: Rele
     Ok(packages)
 }
 
-/// What depends on no version of PostgreSQL.
-fn build_sources(kinds: &[Kind], output: &Path) -> Result<()> {
+/// Builds the image with PostgreSQL for one version of it, and returns its path.
+///
+/// # Errors
+///
+/// If the extension does not compile, or the base is not an image for this version and machine.
+pub fn build_image(options: &Options, base: &Path, output: &Path) -> Result<PathBuf> {
+    let built = build::extension(options)?;
+    let origin = Origin::new(Version::of_sources()?, Date::of_sources()?, &built.sources);
+    image::build(&Product::new(built.major, origin, &built.library)?, base, output)
+}
+
+/// Builds the packages of the client program, which depends on no version of PostgreSQL. That of the
+/// next version has the program of this one.
+///
+/// # Errors
+///
+/// If the program does not compile, or a package cannot be written.
+pub fn build_client(kinds: &[Kind], output: &Path, release: Release) -> Result<Packages> {
+    let version = match release {
+        Release::This => Version::of_sources()?,
+        Release::Next => Version::release(&following(cargo::VERSION)?),
+    };
+    let mut packages = Packages { major: None, version: version.extension.clone(), files: Vec::new() };
+    if ![Kind::Deb, Kind::Rpm, Kind::Tar].iter().any(|kind| kinds.contains(kind)) {
+        return Ok(packages);
+    }
+    let program = cargo::build_client(Profile::Release)?;
+    let client = Client::new(Origin::new(version, Date::of_sources()?, cargo::workspace_root()), &program)?;
+    for kind in kinds {
+        let paths = match kind {
+            Kind::Deb => vec![deb::build_client(&client, output)?],
+            Kind::Rpm => vec![rpm::build_client(&client, output)?],
+            Kind::Tar => vec![client.archive(output)?, sbom::build_for_client(&client, output)?],
+            Kind::Oci | Kind::Image | Kind::Pgxn | Kind::Recipes => Vec::new(),
+        };
+        for path in paths {
+            print_built(&path)?;
+            packages.files.push((*kind, path));
+        }
+    }
+    Ok(packages)
+}
+
+/// What has no code that was compiled. Returns the files, without those of the recipes.
+fn build_sources(kinds: &[Kind], output: &Path) -> Result<Vec<PathBuf>> {
     let maintainer = product::maintainer();
+    let mut built = Vec::new();
     if kinds.contains(&Kind::Pgxn) {
-        print_built(&pgxn::build(&maintainer, output)?)?;
+        built = pgxn::build(&maintainer, output)?;
+        built.iter().try_for_each(|path| print_built(path))?;
     }
     if kinds.contains(&Kind::Recipes) {
         let path = recipes::build(&maintainer, Date::of_sources()?, output)?;
         println!("    {}", path.display());
     }
-    Ok(())
+    Ok(built)
 }
 
 fn print_built(path: &Path) -> Result<()> {

@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use super::checksums::sha256;
-use super::product::{DESCRIPTION, Product};
+use super::product::{DESCRIPTION, Product, architecture};
 use super::tarball;
 use super::tree::{Tree, gzip};
 
@@ -21,10 +21,14 @@ pub const FIRST: u32 = 18;
 /// A user that exists nowhere, as in the images of CloudNativePG.
 const USER: &str = "65532:65532";
 
-const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
-const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
-const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+/// The type of a layer.
+pub const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+/// The type of an image's configuration.
+pub const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+/// The type of the list of an image's parts.
+pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+/// The type of the list of images.
+pub const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
 /// Writes the image, and returns its path.
 ///
@@ -33,14 +37,14 @@ const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 /// If a file cannot be read or written.
 pub fn build(product: &Product, output: &Path) -> Result<PathBuf> {
     let path = output.join(format!("{}.oci.tar", product.file_name()?));
-    let archive = layout(product)?.tar("", product.date.0)?;
+    let archive = layout(product)?.tar("", product.origin.date.0)?;
     std::fs::write(&path, archive).with_context(|| format!("could not write {}", path.display()))?;
     Ok(path)
 }
 
 /// The tag of the image.
 pub fn tag(product: &Product) -> String {
-    format!("{}-{}", product.version.plain(), product.major)
+    format!("{}-{}", product.origin.version.plain(), product.major)
 }
 
 /// The layout: checksummed pieces, and an index that names the first of them.
@@ -53,7 +57,7 @@ fn layout(product: &Product) -> Result<Tree> {
         tree.add(format!("blobs/sha256/{digest}"), contents);
         descriptor
     };
-    let layer = files(product)?.tar("", product.date.0)?;
+    let layer = files(product)?.tar("", product.origin.date.0)?;
     let difference = sha256(&layer);
     let layer = add(LAYER, gzip(&layer)?);
     let config = add(CONFIG, config(product, &difference)?.to_string().into_bytes());
@@ -63,8 +67,7 @@ fn layout(product: &Product) -> Result<Tree> {
     });
     let mut manifest = add(MANIFEST, manifest.to_string().into_bytes());
     if let Some(fields) = manifest.as_object_mut() {
-        fields
-            .insert("platform".to_owned(), json!({"architecture": Product::architecture()?, "os": "linux"}));
+        fields.insert("platform".to_owned(), json!({"architecture": architecture()?, "os": "linux"}));
         fields.insert("annotations".to_owned(), json!({"org.opencontainers.image.ref.name": tag(product)}));
     }
     let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": [manifest]});
@@ -75,15 +78,15 @@ fn layout(product: &Product) -> Result<Tree> {
 
 fn files(product: &Product) -> Result<Tree> {
     let mut tree = product.extension(&tarball::places())?;
-    tree.add_tree("licenses/pg_keyspace", product.licences()?);
+    tree.add_tree("licenses/pg_keyspace", product.origin.licences()?);
     Ok(tree)
 }
 
 fn config(product: &Product, difference: &str) -> Result<Value> {
-    let created = product.date.format("%Y-%m-%dT%H:%M:%SZ")?;
+    let created = product.origin.date.format("%Y-%m-%dT%H:%M:%SZ")?;
     Ok(json!({
         "created": created,
-        "architecture": Product::architecture()?,
+        "architecture": architecture()?,
         "os": "linux",
         "config": {"User": USER, "Labels": annotations(product)?},
         "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{difference}")]},
@@ -91,15 +94,16 @@ fn config(product: &Product, difference: &str) -> Result<Value> {
     }))
 }
 
-fn annotations(product: &Product) -> Result<Value> {
+/// What the image says of itself.
+pub fn annotations(product: &Product) -> Result<Value> {
     Ok(json!({
         "org.opencontainers.image.title": "pg_keyspace",
         "org.opencontainers.image.description": DESCRIPTION.replace('\n', " "),
-        "org.opencontainers.image.version": product.version.plain(),
+        "org.opencontainers.image.version": product.origin.version.plain(),
         "org.opencontainers.image.licenses": "PostgreSQL",
-        "org.opencontainers.image.created": product.date.format("%Y-%m-%dT%H:%M:%SZ")?,
+        "org.opencontainers.image.created": product.origin.date.format("%Y-%m-%dT%H:%M:%SZ")?,
         "org.postgresql.version": product.least_server().unwrap_or(product.major.to_string()),
-        "org.gnu.libc": product.library.glibc.to_string(),
+        "org.gnu.libc": product.library.binary.glibc.to_string(),
     }))
 }
 
@@ -150,7 +154,7 @@ mod tests {
         let packed = blob(&manifest["layers"][0]);
         GzDecoder::new(&packed[..]).read_to_end(&mut layer).expect("gzip");
         assert_eq!(config["rootfs"]["diff_ids"][0], format!("sha256:{}", sha256(&layer)));
-        assert_eq!(config["architecture"], Product::architecture().expect("an architecture"));
+        assert_eq!(config["architecture"], architecture().expect("an architecture"));
         let files = unpacked(&layer);
         assert_eq!(files["lib/pg_keyspace.so"], b"code");
         assert!(files.contains_key("share/extension/pg_keyspace.control"));

@@ -17,20 +17,21 @@ use xtask::prerequisites::SUPPORTED;
 /// What `pgxn install` runs.
 const MAKEFILE: &str = include_str!("../../../packaging/pgxn/Makefile");
 
-/// Writes the archive, and returns its path. PGXN accepts releases only, so the version is always
+/// Writes the archive and `META.json`, and returns their paths. PGXN accepts releases only, so the version is always
 /// that of the extension.
 ///
 /// # Errors
 ///
 /// If this is no git checkout, or the archive cannot be written.
-pub fn build(maintainer: &str, output: &Path) -> Result<PathBuf> {
+pub fn build(maintainer: &str, output: &Path) -> Result<Vec<PathBuf>> {
     git(&["rev-parse", "HEAD"])?.context("the archive for PGXN is made from a git checkout")?;
     let top = format!("pg_keyspace-{}", cargo::VERSION);
     let path = std::path::absolute(output.join(format!("{top}.zip"))).context("no working directory")?;
     let meta = serde_json::to_string_pretty(&meta(maintainer)).context("could not write JSON")?;
-    std::fs::write(output.join("META.json"), format!("{meta}\n")).context("could not write META.json")?;
+    let meta_path = output.join("META.json");
+    std::fs::write(&meta_path, format!("{meta}\n")).context("could not write META.json")?;
     let directory = tempfile::tempdir().context("could not create a temporary directory")?;
-    let added = [("META.json", format!("{meta}\n")), ("Makefile", MAKEFILE.to_owned())];
+    let added = [("META.json", format!("{meta}\n")), ("Makefile", makefile())];
     let mut options = vec![format!("--prefix={top}/")];
     for (name, text) in added {
         let file = directory.path().join(name);
@@ -45,7 +46,12 @@ pub fn build(maintainer: &str, output: &Path) -> Result<PathBuf> {
         .quiet()
         .run()
         .context("could not write the archive")?;
-    Ok(path)
+    Ok(vec![path, meta_path])
+}
+
+/// The Makefile for this version.
+fn makefile() -> String {
+    MAKEFILE.replace("@VERSION@", cargo::VERSION)
 }
 
 /// What PGXN has to know.
@@ -273,18 +279,72 @@ mod tests {
     #[test]
     fn the_archive_has_all_files_in_one_directory() {
         // A linked worktree in a container has no repository.
-        if git(&["rev-parse", "HEAD"]).expect("git").is_none() {
+        if !matches!(git(&["rev-parse", "HEAD"]), Ok(Some(_))) {
             return;
         }
         let directory = tempfile::tempdir().expect("a directory");
-        let path = build("A Maintainer <a@example.org>", directory.path()).expect("an archive");
-        let archive = std::fs::read(path).expect("a file");
+        let paths = build("A Maintainer <a@example.org>", directory.path()).expect("an archive");
+        let archive = std::fs::read(&paths[0]).expect("a file");
         let top = format!("pg_keyspace-{}/", cargo::VERSION);
         let names = names(&archive);
         assert!(names.iter().all(|name| name.starts_with(&top)), "{names:?}");
         for name in ["META.json", "Makefile", "Cargo.toml", "pg_keyspace.control"] {
             assert!(names.contains(&format!("{top}{name}")), "{name}");
         }
+    }
+
+    /// As root, who has no cargo and must not leave files in the sources.
+    #[test]
+    fn the_installation_copies_what_was_built() {
+        use std::os::unix::fs::PermissionsExt;
+        use std::process::Command;
+        let directory = tempfile::tempdir().expect("a directory");
+        let top = directory.path();
+        let write = |path: &str, text: &str| {
+            let path = top.join(path);
+            std::fs::create_dir_all(path.parent().expect("a directory")).expect("a directory");
+            std::fs::write(path, text).expect("a file");
+        };
+        write("Makefile", &makefile());
+        write("pg_keyspace.control", "default_version = '@CARGO_VERSION@'\n");
+        write("sql/pg_keyspace--1.sql", "script");
+        write("sql/versions.sql", "a part of it");
+        let programs = [
+            ("cargo", "#!/bin/sh\necho \"$@\" > \"$PGRX_PG_CONFIG_PATH.cargo\"\n"),
+            (
+                "pg_config",
+                "#!/bin/sh\ncase $1 in\n--version) echo PostgreSQL 19beta1 ;;\n--*) echo \"/pg/$1\" ;;\nesac\n",
+            ),
+        ];
+        for (name, text) in programs {
+            let path = format!("bin/{name}");
+            write(&path, text);
+            let mode = std::fs::Permissions::from_mode(0o755);
+            std::fs::set_permissions(top.join(path), mode).expect("a program");
+        }
+        let make = |target: &str| {
+            let path = format!("{}:{}", top.join("bin").display(), std::env::var("PATH").expect("a path"));
+            let mut make = Command::new("make");
+            make.args([target, "DESTDIR=root"]).current_dir(top).env("PATH", path).env("MAKEFLAGS", "");
+            make.output().expect("make")
+        };
+        assert!(!make("install").status.success(), "nothing is built yet");
+        assert!(!top.join("bin/pg_config.cargo").exists(), "an installation does not build");
+        let built = make("all");
+        assert!(built.status.success(), "{built:?}");
+        let arguments = std::fs::read_to_string(top.join("bin/pg_config.cargo")).expect("cargo ran");
+        assert!(arguments.contains("--features pg19\n"), "{arguments}");
+        std::fs::remove_file(top.join("bin/pg_config.cargo")).expect("removed");
+        write("target/release/libpg_keyspace.so", "library");
+        let installed = make("install");
+        assert!(installed.status.success(), "{installed:?}");
+        assert!(!top.join("bin/pg_config.cargo").exists(), "an installation does not build");
+        let read = |path: &str| std::fs::read_to_string(top.join("root/pg").join(path));
+        assert_eq!(read("--pkglibdir/pg_keyspace.so").expect("a library"), "library");
+        let control = format!("default_version = '{}'\n", cargo::VERSION);
+        assert_eq!(read("--sharedir/extension/pg_keyspace.control").expect("a control file"), control);
+        assert!(read("--sharedir/extension/pg_keyspace--1.sql").is_ok());
+        assert!(read("--sharedir/extension/versions.sql").is_err());
     }
 
     /// The names in the directory of a zip archive, which is at its end.

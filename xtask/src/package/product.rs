@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
+use super::documents;
 use super::library::Library;
 use super::tree::Tree;
 use super::version::{Date, Version};
@@ -22,21 +23,28 @@ live tables from bigint keys to either one.";
 /// Documents for users, below the top of the sources.
 const DOCUMENTS: [&str; 2] = ["docs/guides", "docs/reference"];
 
-/// The extension for one version of PostgreSQL.
+/// What all packages that are built together have in common.
 #[derive(Clone, Debug)]
-pub struct Product {
-    /// PostgreSQL's major version.
-    pub major: u32,
-    /// The version of the package.
+pub struct Origin {
+    /// The version of the packages.
     pub version: Version,
     /// The date of all files.
     pub date: Date,
     /// Name and address of the packager.
     pub maintainer: String,
+    /// The top of the sources.
+    top: PathBuf,
+}
+
+/// The extension for one version of PostgreSQL.
+#[derive(Clone, Debug)]
+pub struct Product {
+    /// PostgreSQL's major version.
+    pub major: u32,
+    /// Where it comes from.
+    pub origin: Origin,
     /// The library.
     pub library: Library,
-    /// The top of the sources.
-    sources: PathBuf,
 }
 
 /// Where the files of a package go.
@@ -49,20 +57,9 @@ pub struct Places {
 }
 
 impl Product {
-    /// The extension of the sources below `sources`, with the library that was built from them.
-    pub fn new(major: u32, version: Version, date: Date, sources: &Path, library: &Path) -> Result<Self> {
-        let library = Library::read(library, major)?;
-        let sources = sources.to_owned();
-        Ok(Self { major, version, date, maintainer: maintainer(), library, sources })
-    }
-
-    /// The architecture as Debian and OCI name it.
-    pub fn architecture() -> Result<&'static str> {
-        match std::env::consts::ARCH {
-            "x86_64" => Ok("amd64"),
-            "aarch64" => Ok("arm64"),
-            other => anyhow::bail!("packages are built for x86_64 and aarch64, not for {other}"),
-        }
+    /// The extension of these sources, with the library that was built from them.
+    pub fn new(major: u32, origin: Origin, library: &Path) -> Result<Self> {
+        Ok(Self { major, origin, library: Library::read(library, major)? })
     }
 
     /// The least version of PostgreSQL, if not every release of the major version will do.
@@ -72,40 +69,52 @@ impl Product {
 
     /// The beginning of names of files that belong to no distribution.
     pub fn file_name(&self) -> Result<String> {
-        let (version, architecture) = (self.version.plain(), Self::architecture()?);
+        let (version, architecture) = (self.origin.version.plain(), architecture()?);
         Ok(format!("pg_keyspace-{version}-pg{}-{architecture}", self.major))
     }
 
     /// The files that PostgreSQL loads: library, control file, install and upgrade scripts.
     pub fn extension(&self, places: &Places) -> Result<Tree> {
         let mut tree = Tree::default();
-        tree.add(format!("{}/pg_keyspace.so", places.library), self.library.contents.clone());
-        let control = self.text("pg_keyspace.control")?;
+        tree.add(format!("{}/pg_keyspace.so", places.library), self.library.binary.contents.clone());
+        let origin = &self.origin;
+        let control = origin.text("pg_keyspace.control")?;
         ensure!(control.contains("@CARGO_VERSION@"), "the control file has no place for the version");
-        let control = control.replace("@CARGO_VERSION@", &self.version.extension);
+        let control = control.replace("@CARGO_VERSION@", &origin.version.extension);
         tree.add(format!("{}/pg_keyspace.control", places.extension), control);
-        for path in entries(&self.sources.join("sql"))? {
+        for path in entries(&origin.top.join("sql"))? {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             if name.starts_with("pg_keyspace--") && name.ends_with(".sql") {
                 tree.add(format!("{}/{name}", places.extension), read(&path)?);
             }
         }
-        let script = format!("{}/pg_keyspace--{}.sql", places.extension, self.version.extension);
+        let script = format!("{}/pg_keyspace--{}.sql", places.extension, origin.version.extension);
         ensure!(tree.paths().any(|path| path == script), "there is no install script of this version");
         Ok(tree)
+    }
+}
+
+impl Origin {
+    /// These sources.
+    pub fn new(version: Version, date: Date, top: &Path) -> Self {
+        Self { version, date, maintainer: maintainer(), top: top.to_owned() }
     }
 
     /// The documents for users, with the README at the top.
     pub fn documents(&self) -> Result<Tree> {
-        let mut tree = Tree::default();
-        tree.add("README.md", self.text("README.md")?);
+        let mut names = vec!["README.md".to_owned()];
         for directory in DOCUMENTS {
-            for path in entries(&self.sources.join(directory))? {
-                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                tree.add(format!("{directory}/{name}"), read(&path)?);
+            for path in entries(&self.top.join(directory))? {
+                names.push(format!("{directory}/{}", path.file_name().unwrap_or_default().to_string_lossy()));
             }
         }
-        Ok(tree)
+        self.some_documents(&names.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    /// These documents. Links lead to others of them.
+    pub fn some_documents(&self, names: &[&str]) -> Result<Tree> {
+        let texts = names.iter().map(|name| Ok(((*name).to_owned(), self.text(name)?)));
+        Ok(documents::linked(&texts.collect::<Result<Vec<_>>>()?))
     }
 
     /// The licence, and those of what is linked into the library.
@@ -119,8 +128,17 @@ impl Product {
 
     /// A text file of the sources.
     pub fn text(&self, path: &str) -> Result<String> {
-        let path = self.sources.join(path);
+        let path = self.top.join(path);
         std::fs::read_to_string(&path).with_context(|| format!("could not read {}", path.display()))
+    }
+}
+
+/// The architecture as Debian and OCI name it.
+pub fn architecture() -> Result<&'static str> {
+    match std::env::consts::ARCH {
+        "x86_64" => Ok("amd64"),
+        "aarch64" => Ok("arm64"),
+        other => anyhow::bail!("packages are built for x86_64 and aarch64, not for {other}"),
     }
 }
 
@@ -152,17 +170,23 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 }
 
 #[cfg(test)]
-impl Product {
-    /// This checkout's extension with a library that is none, for tests of formats.
-    pub fn made_up(major: u32) -> Self {
+impl Origin {
+    /// This checkout as a release, for tests of formats.
+    pub fn made_up() -> Self {
         Self {
-            major,
             version: Version::release(xtask::cargo::VERSION),
             date: Date(1_700_000_000),
             maintainer: "A Packager <packager@example.org>".to_owned(),
-            library: Library::made_up(),
-            sources: xtask::cargo::workspace_root().to_owned(),
+            top: xtask::cargo::workspace_root().to_owned(),
         }
+    }
+}
+
+#[cfg(test)]
+impl Product {
+    /// This checkout's extension with a library that is none, for tests of formats.
+    pub fn made_up(major: u32) -> Self {
+        Self { major, origin: Origin::made_up(), library: Library::made_up() }
     }
 }
 

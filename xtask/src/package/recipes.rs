@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use super::client;
 use super::product::DESCRIPTION;
 use super::tree::Tree;
 use super::version::Date;
@@ -15,10 +16,15 @@ const VERSION: &str = "@VERSION@";
 const MAINTAINER: &str = "@MAINTAINER@";
 const PLAIN_DESCRIPTION: &str = "@DESCRIPTION@";
 const DEBIAN_DESCRIPTION: &str = "@DEBIAN_DESCRIPTION@";
+const CLIENT_DESCRIPTION: &str = "@CLIENT_DESCRIPTION@";
+const DEBIAN_CLIENT_DESCRIPTION: &str = "@DEBIAN_CLIENT_DESCRIPTION@";
 /// The dates of the two changelogs.
 const DEBIAN_DATE: &str = "@DEBIAN_DATE@";
 const RPM_DATE: &str = "@RPM_DATE@";
 const DAY: &str = "@DAY@";
+
+/// Files that are run.
+const PROGRAMS: [&str; 4] = ["/rules", "/least-server", "/tests/client", "/tests/create-extension"];
 
 /// Recipes that others ask for, below `packaging`.
 const DIRECTORIES: [&str; 5] = ["cloudnative-pg", "debian", "pigsty", "rpm", "trunk"];
@@ -59,7 +65,7 @@ fn add(tree: &mut Tree, directory: &str, maintainer: &str, date: Date) -> Result
         }
         let text = std::fs::read_to_string(entry.path()).with_context(cannot)?;
         let text = filled(&text, maintainer, date)?;
-        if name.ends_with("/rules") || name.ends_with("/create-extension") {
+        if PROGRAMS.iter().any(|program| name.ends_with(program)) {
             tree.add_program(name, text);
         } else {
             tree.add(name, text);
@@ -75,6 +81,8 @@ fn filled(text: &str, maintainer: &str, date: Date) -> Result<String> {
         (PLAIN_DESCRIPTION, DESCRIPTION.to_owned()),
         // Each line of it begins with a blank.
         (DEBIAN_DESCRIPTION, DESCRIPTION.replace('\n', "\n ")),
+        (CLIENT_DESCRIPTION, client::DESCRIPTION.to_owned()),
+        (DEBIAN_CLIENT_DESCRIPTION, client::DESCRIPTION.replace('\n', "\n ")),
         (DEBIAN_DATE, date.format("%a, %d %b %Y %T +0000")?),
         (RPM_DATE, date.format("%a %b %d %Y")?),
         (DAY, date.format("%Y-%m-%d")?),
@@ -87,6 +95,7 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
 
     use super::*;
+    use crate::package::library::ADDED_BY_MINOR_RELEASES;
 
     #[test]
     fn recipes_name_this_version_and_leave_no_place_empty() {
@@ -100,12 +109,88 @@ mod tests {
         let all = tree("A <a@example.org>", Date(0)).expect("recipes");
         for name in all.paths() {
             let text = read(name);
-            let places =
-                [VERSION, MAINTAINER, PLAIN_DESCRIPTION, DEBIAN_DESCRIPTION, DEBIAN_DATE, RPM_DATE, DAY];
-            for place in places {
-                assert!(!text.contains(place), "{name} has {place}");
-            }
+            let is_place =
+                |word: &&str| word.len() > 2 && word.chars().all(|it| it.is_ascii_uppercase() || it == '_');
+            let empty: Vec<&str> = text.split('@').skip(1).step_by(2).filter(is_place).collect();
+            // The control file is made with the version when the library is built.
+            assert!(empty.iter().all(|place| *place == "CARGO_VERSION"), "{name} has {empty:?}");
         }
+    }
+
+    /// Puts stand-ins for programs in front of those of the system.
+    struct StandIns(tempfile::TempDir);
+
+    impl StandIns {
+        fn new(programs: &[(&str, &str)]) -> Self {
+            use std::os::unix::fs::PermissionsExt;
+            let directory = tempfile::tempdir().expect("a directory");
+            for (name, script) in programs {
+                let path = directory.path().join(name);
+                std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("a script");
+                let mode = std::fs::Permissions::from_mode(0o755);
+                std::fs::set_permissions(&path, mode).expect("a program");
+            }
+            Self(directory)
+        }
+
+        fn run(&self, script: &str, arguments: &[&str]) -> std::process::Output {
+            let path = cargo::workspace_root().join("packaging/debian").join(script);
+            let before = std::env::var("PATH").expect("a path");
+            let mut command = std::process::Command::new("sh");
+            command.arg(path).args(arguments).env("PATH", format!("{}:{before}", self.0.path().display()));
+            command.output().expect("sh")
+        }
+    }
+
+    #[test]
+    fn the_recipe_depends_on_the_minor_release_that_has_all_functions() {
+        for (function, releases) in ADDED_BY_MINOR_RELEASES {
+            let calls = StandIns::new(&[("nm", &format!("echo '                 U {function}'"))]);
+            let least = |major: u32| {
+                let output = calls.run("least-server", &[&major.to_string(), "library"]);
+                assert!(output.status.success(), "{output:?}");
+                String::from_utf8(output.stdout).expect("a text")
+            };
+            for (major, minor) in releases {
+                assert_eq!(least(*major), format!("postgresql-{major} (>= {major}.{minor})\n"));
+            }
+            assert_eq!(least(19), "postgresql-19\n");
+        }
+        let other = StandIns::new(&[("nm", "echo '                 U palloc'")]);
+        assert_eq!(other.run("least-server", &["15", "library"]).stdout, b"postgresql-15\n");
+        assert!(!StandIns::new(&[("nm", "exit 1")]).run("least-server", &["15", "library"]).status.success());
+        let rules = include_str!("../../../packaging/debian/rules");
+        assert!(rules.contains("debian/least-server") && rules.contains("keyspace:Server="));
+        assert!(include_str!("../../../packaging/debian/control.in").contains("${keyspace:Server}"));
+    }
+
+    #[test]
+    fn the_test_of_debians_package_can_fail() {
+        let installed = "echo 'ii  postgresql-16-pg-keyspace'; echo 'ii  postgresql-17-pg-keyspace'; echo 'un  postgresql-15-pg-keyspace'";
+        let run = |packages: &str, result: &str| {
+            let stand_ins = StandIns::new(&[("dpkg-query", packages), ("pg_virtualenv", result)]);
+            stand_ins.run("tests/create-extension", &[])
+        };
+        let good = run(installed, "echo '10|10|t|26'");
+        assert!(good.status.success(), "{good:?}");
+        assert_eq!(good.stdout, b"PostgreSQL 16: ok\nPostgreSQL 17: ok\n");
+        for (packages, result) in [
+            (installed, "echo '10|10|f|26'"),
+            (installed, "exit 3"),
+            (installed, "[ $2 = 16 ] && echo '10|10|t|26'"),
+            ("echo 'un  postgresql-15-pg-keyspace'", "echo '10|10|t|26'"),
+            ("exit 1", "echo '10|10|t|26'"),
+        ] {
+            let output = run(packages, result);
+            assert!(!output.status.success(), "{packages}; {result}: {output:?}");
+        }
+        let client = |script: &str| {
+            StandIns::new(&[("pg_keyspace", script), ("man", "exit 0")]).run("tests/client", &[])
+        };
+        let refused = "[ $1 = --version ] || { echo 'could not connect: /nonexistent' >&2; exit 1; }";
+        let output = client(refused);
+        assert!(output.status.success(), "{output:?}");
+        assert!(!client("exit 0").status.success() && !client("exit 1").status.success());
     }
 
     /// Pigsty's catalog is one table; a line with other columns would be read wrongly.

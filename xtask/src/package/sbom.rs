@@ -1,4 +1,4 @@
-//! The bill of materials: what is linked into the library, in CycloneDX 1.6.
+//! Bills of materials: what is linked into the library and the program, in CycloneDX 1.6.
 //!
 //! <https://cyclonedx.org/docs/1.6/json/>
 
@@ -11,28 +11,79 @@ use cargo_metadata::{Metadata, Package};
 use serde_json::{Value, json};
 
 use super::checksums::sha256;
-use super::product::{DESCRIPTION, Product};
+use super::client::{self, Client};
+use super::library::Binary;
+use super::product::{DESCRIPTION, Origin, Product, architecture};
 use crate::notices;
 
 use xtask::cargo;
 
-/// The package whose library the list is of.
-const LIBRARY: &str = "pg_keyspace";
+/// What a list is of.
+struct Subject<'a> {
+    origin: &'a Origin,
+    /// Its name, and cargo's name of its package.
+    name: &'static str,
+    package: &'static str,
+    kind: &'static str,
+    description: &'static str,
+    binary: &'a Binary,
+    /// PostgreSQL's major version, if it depends on one.
+    major: Option<u32>,
+}
 
-/// Writes the list, and returns its path.
+/// Writes the list of the library, and returns its path.
 ///
 /// # Errors
 ///
 /// If cargo does not tell the packages, or the list cannot be written.
 pub fn build(product: &Product, output: &Path) -> Result<PathBuf> {
-    let metadata = notices::metadata(&format!("{}-unknown-linux-gnu", std::env::consts::ARCH))?;
-    let lock = std::fs::read_to_string(cargo::workspace_root().join("Cargo.lock"));
-    let list =
-        list(product, &metadata, &checksums(&lock.context("could not read Cargo.lock")?), &compiler()?)?;
-    let path = output.join(format!("{}.cdx.json", product.file_name()?));
-    let text = serde_json::to_string_pretty(&list).context("could not write JSON")?;
-    std::fs::write(&path, text + "\n").with_context(|| format!("could not write {}", path.display()))?;
-    Ok(path)
+    of_library(product).write(&product.file_name()?, output)
+}
+
+/// Writes the list of the client program, and returns its path.
+///
+/// # Errors
+///
+/// If cargo does not tell the packages, or the list cannot be written.
+pub fn build_for_client(client: &Client, output: &Path) -> Result<PathBuf> {
+    of_client(client).write(&client.file_name()?, output)
+}
+
+fn of_library(product: &Product) -> Subject<'_> {
+    Subject {
+        origin: &product.origin,
+        name: "pg_keyspace",
+        package: "pg_keyspace",
+        kind: "library",
+        description: DESCRIPTION,
+        binary: &product.library.binary,
+        major: Some(product.major),
+    }
+}
+
+fn of_client(client: &Client) -> Subject<'_> {
+    Subject {
+        origin: &client.origin,
+        name: "pg_keyspace-client",
+        package: "cli",
+        kind: "application",
+        description: client::DESCRIPTION,
+        binary: &client.binary,
+        major: None,
+    }
+}
+
+impl Subject<'_> {
+    fn write(&self, name: &str, output: &Path) -> Result<PathBuf> {
+        let metadata = notices::metadata(&format!("{}-unknown-linux-gnu", std::env::consts::ARCH))?;
+        let lock = std::fs::read_to_string(cargo::workspace_root().join("Cargo.lock"));
+        let lock = lock.context("could not read Cargo.lock")?;
+        let list = list(self, &metadata, &checksums(&lock), &compiler()?)?;
+        let path = output.join(format!("{name}.cdx.json"));
+        let text = serde_json::to_string_pretty(&list).context("could not write JSON")?;
+        std::fs::write(&path, text + "\n").with_context(|| format!("could not write {}", path.display()))?;
+        Ok(path)
+    }
 }
 
 /// The version of the compiler, whose standard library is linked, too.
@@ -57,24 +108,32 @@ fn checksums(lock: &str) -> BTreeMap<(String, String), String> {
 }
 
 fn list(
-    product: &Product,
+    subject: &Subject<'_>,
     metadata: &Metadata,
     checksums: &BTreeMap<(String, String), String>,
     compiler: &str,
 ) -> Result<Value> {
-    let linked = notices::linked(metadata, &[LIBRARY])?;
+    let linked = notices::linked(metadata, &[subject.package])?;
     ensure!(!linked.is_empty(), "nothing is linked");
-    let version = &product.version.extension;
-    let own = format!("pkg:generic/pg_keyspace@{version}?postgresql={}", product.major);
+    let version = &subject.origin.version.extension;
+    let mut own = format!("pkg:generic/{}@{version}", subject.name);
+    let mut properties = vec![
+        json!({"name": "pg_keyspace:architecture", "value": architecture()?}),
+        json!({"name": "pg_keyspace:glibc", "value": subject.binary.glibc.to_string()}),
+    ];
+    if let Some(major) = subject.major {
+        own.push_str(&format!("?postgresql={major}"));
+        properties.push(json!({"name": "pg_keyspace:postgresql", "value": major.to_string()}));
+    }
     let standard_library = format!("pkg:generic/rust-std@{compiler}");
     let mut components: Vec<Value> =
         linked.iter().map(|package| component(package, checksums)).collect::<Result<_>>()?;
     components.push(json!({
         "type": "library", "bom-ref": standard_library, "name": "rust-std", "version": compiler,
         "description": "the standard library of Rust", "purl": standard_library,
-        "licenses": [{"expression": "MIT OR Apache-2.0"}],
+        "licenses": [{"expression": "(MIT OR Apache-2.0) AND Unicode-3.0"}],
     }));
-    let mut direct = direct(metadata, &linked)?;
+    let mut direct = direct(metadata, subject.package, &linked)?;
     direct.push(standard_library.clone());
     direct.sort();
     let mut dependencies = vec![json!({"ref": own, "dependsOn": direct})];
@@ -89,18 +148,14 @@ fn list(
         "specVersion": "1.6",
         "version": 1,
         "metadata": {
-            "timestamp": product.date.format("%Y-%m-%dT%H:%M:%SZ")?,
+            "timestamp": subject.origin.date.format("%Y-%m-%dT%H:%M:%SZ")?,
             "tools": {"components": [{"type": "application", "name": "cargo xtask package", "version": cargo::VERSION}]},
             "component": {
-                "type": "library", "bom-ref": own, "name": "pg_keyspace", "version": version, "purl": own,
-                "description": DESCRIPTION.replace('\n', " "),
-                "hashes": [{"alg": "SHA-256", "content": sha256(&product.library.contents)}],
+                "type": subject.kind, "bom-ref": own, "name": subject.name, "version": version, "purl": own,
+                "description": subject.description.replace('\n', " "),
+                "hashes": [{"alg": "SHA-256", "content": sha256(&subject.binary.contents)}],
                 "licenses": [{"license": {"id": "PostgreSQL"}}],
-                "properties": [
-                    {"name": "pg_keyspace:postgresql", "value": product.major.to_string()},
-                    {"name": "pg_keyspace:architecture", "value": Product::architecture()?},
-                    {"name": "pg_keyspace:glibc", "value": product.library.glibc.to_string()},
-                ],
+                "properties": properties,
             },
         },
         "components": components,
@@ -133,8 +188,8 @@ fn reference(package: &Package) -> String {
 }
 
 /// The linked packages that the packages of this workspace name.
-fn direct(metadata: &Metadata, linked: &[&Package]) -> Result<Vec<String>> {
-    let own = |name: &str| [LIBRARY, "keyspace"].contains(&name);
+fn direct(metadata: &Metadata, top: &str, linked: &[&Package]) -> Result<Vec<String>> {
+    let own = |name: &str| [top, "keyspace"].contains(&name);
     let packages = metadata.packages.iter().filter(|package| package.source.is_none() && own(&package.name));
     let mut found = BTreeSet::new();
     for package in packages {
@@ -170,16 +225,22 @@ mod tests {
 
     use super::*;
 
-    fn checkout() -> Value {
+    fn lists() -> [Value; 2] {
+        let (product, client) = (Product::made_up(15), Client::made_up());
         let metadata = notices::metadata("x86_64-unknown-linux-gnu").expect("metadata");
         let lock = std::fs::read_to_string(cargo::workspace_root().join("Cargo.lock")).expect("Cargo.lock");
-        list(&Product::made_up(15), &metadata, &checksums(&lock), "1.95.0").expect("a list")
+        let list =
+            |subject: Subject<'_>| list(&subject, &metadata, &checksums(&lock), "1.95.0").expect("a list");
+        [list(of_library(&product)), list(of_client(&client))]
     }
 
     /// The rules of the format that a list can break.
     #[test]
     fn every_reference_leads_to_one_component() {
-        let list = checkout();
+        lists().iter().for_each(check_references);
+    }
+
+    fn check_references(list: &Value) {
         let texts = |value: &Value, key: &str| -> Vec<String> {
             let array = value.as_array().expect("an array").iter();
             array.map(|item| item[key].as_str().expect("a text").to_owned()).collect()
@@ -204,14 +265,15 @@ mod tests {
 
     #[test]
     fn components_have_a_licence_and_those_of_the_registry_a_checksum() {
-        let list = checkout();
-        let components = list["components"].as_array().expect("an array");
-        assert!(components.len() > 40, "{}", components.len());
-        for component in components {
-            let licence = component["licenses"][0]["expression"].as_str().expect("an expression");
-            assert!(!licence.contains('/'), "{licence}");
-            let is_of_registry = component["purl"].as_str().expect("a text").starts_with("pkg:cargo/");
-            assert_eq!(component["hashes"].is_array(), is_of_registry, "{component}");
+        for list in lists() {
+            let components = list["components"].as_array().expect("an array");
+            assert!(components.len() > 40, "{}", components.len());
+            for component in components {
+                let licence = component["licenses"][0]["expression"].as_str().expect("an expression");
+                assert!(!licence.contains('/'), "{licence}");
+                let is_of_registry = component["purl"].as_str().expect("a text").starts_with("pkg:cargo/");
+                assert_eq!(component["hashes"].is_array(), is_of_registry, "{component}");
+            }
         }
     }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::product::{Places, Product};
+use super::product::{Origin, Places, Product};
 use super::tree::{Tree, gzip};
 
 /// What the archive says of itself.
@@ -22,24 +22,32 @@ pub fn places() -> Places {
 ///
 /// If a file cannot be read or written.
 pub fn build(product: &Product, output: &Path) -> Result<PathBuf> {
-    let top = product.file_name()?;
+    write(&files(product)?, &product.file_name()?, &product.origin, output)
+}
+
+/// Writes an archive whose files are in one directory, and returns its path.
+///
+/// # Errors
+///
+/// If it cannot be written.
+pub fn write(files: &Tree, top: &str, origin: &Origin, output: &Path) -> Result<PathBuf> {
     let path = output.join(format!("{top}.tar.gz"));
-    let archive = gzip(&files(product)?.tar(&top, product.date.0)?)?;
+    let archive = gzip(&files.tar(top, origin.date.0)?)?;
     std::fs::write(&path, archive).with_context(|| format!("could not write {}", path.display()))?;
     Ok(path)
 }
 
 fn files(product: &Product) -> Result<Tree> {
     let mut tree = product.extension(&places())?;
-    tree.add_tree("doc", product.documents()?);
-    let licences = product.licences()?;
+    tree.add_tree("doc", product.origin.documents()?);
+    let licences = product.origin.licences()?;
     tree.add_tree("licenses", licences);
     tree.add("INSTALL.md", install(product));
     Ok(tree)
 }
 
 fn install(product: &Product) -> String {
-    let glibc = product.library.glibc.to_string();
+    let glibc = product.library.binary.glibc.to_string();
     let server = product.least_server();
     let server =
         server.map_or(product.major.to_string(), |least| format!("{least} or a later {}", product.major));

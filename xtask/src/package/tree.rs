@@ -101,16 +101,42 @@ impl Tree {
             inside.add_tree(top, self.clone());
         }
         let mut archive = tar::Builder::new(Vec::new());
-        for directory in inside.directories() {
+        inside.append_to(&mut archive, date)?;
+        archive.into_inner().context("could not end the archive")
+    }
+
+    /// Adds directories and files to an archive.
+    pub fn append_to<W: Write>(&self, archive: &mut tar::Builder<W>, date: u64) -> Result<()> {
+        for directory in self.directories() {
             let mut header = header(tar::EntryType::Directory, 0, EXECUTABLE, date);
             archive.append_data(&mut header, format!("{directory}/"), std::io::empty())?;
         }
-        for (path, file) in &inside.files {
-            let mut header = header(tar::EntryType::Regular, file.contents.len() as u64, file.mode, date);
-            archive.append_data(&mut header, path, &file.contents[..])?;
+        for (path, file) in &self.files {
+            append(archive, path, &file.contents, file.mode, date)?;
         }
-        archive.into_inner().context("could not end the archive")
+        Ok(())
     }
+}
+
+/// Adds a file that everybody may read to an archive.
+pub fn append_file<W: Write>(
+    archive: &mut tar::Builder<W>,
+    path: &str,
+    contents: &[u8],
+    date: u64,
+) -> Result<()> {
+    append(archive, path, contents, PLAIN, date)
+}
+
+fn append<W: Write>(
+    archive: &mut tar::Builder<W>,
+    path: &str,
+    contents: &[u8],
+    mode: u32,
+    date: u64,
+) -> Result<()> {
+    let mut header = header(tar::EntryType::Regular, contents.len() as u64, mode, date);
+    archive.append_data(&mut header, path, contents).with_context(|| format!("could not add {path}"))
 }
 
 fn header(kind: tar::EntryType, size: u64, mode: u32, date: u64) -> tar::Header {

@@ -35,7 +35,7 @@ pub fn cluster(pg: &PgConfig, library: &Path, filter: Option<&str>, tally: &mut 
         Ok(targets) => targets,
         Err(error) => return tally.broken("clusters", &error),
     };
-    let client = match cargo::build_client() {
+    let client = match cargo::build_client(cargo::Profile::Debug) {
         Ok(client) => client,
         Err(error) => return tally.broken("the client program", &error),
     };

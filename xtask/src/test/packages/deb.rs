@@ -8,6 +8,7 @@ use xtask::container::Release;
 use xtask::fresh_system::FreshSystem;
 use xtask::prerequisites::Options;
 
+use super::client::Client;
 use super::script::{directory_of, file_name, run_script, with_shared};
 use crate::package::{self, Kind, Packages};
 use crate::test::tally::Tally;
@@ -15,8 +16,14 @@ use crate::test::tally::Tally;
 const SCRIPT: &str = include_str!("deb.sh");
 
 /// Installs, uses, upgrades and removes it.
-pub fn run(options: &Options, this: &Packages, next: &Packages, tally: &mut Tally) -> Result<()> {
-    let major = this.major;
+pub fn run(
+    options: &Options,
+    this: &Packages,
+    next: &Packages,
+    client: &Client,
+    tally: &mut Tally,
+) -> Result<()> {
+    let major = this.major()?;
     let title = "the Debian package in a fresh system";
     let Some(release) = Release::with(major).filter(|release| release.is_released()) else {
         tally.skip(title, &format!("no release of Debian has PostgreSQL {major} yet"));
@@ -31,6 +38,9 @@ pub fn run(options: &Options, this: &Packages, next: &Packages, tally: &mut Tall
         format!("/mnt/next/{}", file_name(next_file)?),
         this.version.clone(),
         next.version.clone(),
+        package::deb::CLIENT.to_owned(),
+        format!("/mnt/packages/{}", file_name(client.this.file(Kind::Deb)?)?),
+        format!("/mnt/next/{}", file_name(client.next.file(Kind::Deb)?)?),
     ];
     let arguments: Vec<&OsStr> = arguments.iter().map(OsStr::new).collect();
     let mounts = [(directory_of(file)?, "/mnt/packages"), (directory_of(next_file)?, "/mnt/next")];

@@ -1,31 +1,41 @@
 # Installs a Debian package into a fresh system, uses it, upgrades it and removes it.
-# Arguments: PostgreSQL's major version, the name of the package, its file, the file of the next version, and the
-# extension's version in each.
+# Arguments: PostgreSQL's major version, the name of the package, its file, the file of the next version, the
+# extension's version in each, and name and files of the client program's package.
 set -u
-major=$1 package=$2 file=$3 next_file=$4 version=$5 next_version=$6
+major=$1 package=$2 file=$3 next_file=$4 version=$5 next_version=$6 client=$7 client_file=$8 next_client_file=$9
 
 # As on a user's system, a cluster is created with PostgreSQL.
 rm -f /etc/postgresql-common/createcluster.conf
 chmod 1777 /tmp
 
-apt_get() {
-    if [ -e /run/ca-certificates.crt ]; then
-        set -- --option Acquire::https::CAInfo=/run/ca-certificates.crt "$@"
-    fi
-    apt-get --quiet --yes --no-install-recommends "$@"
-}
-
-# A system that is installed in the usual way has security updates among its sources.
-add_security_updates() {
-    . /etc/os-release
-    mirror=$(awk '$1 == "deb" { print $2; exit }' /etc/apt/sources.list)
-    echo "deb $mirror-security $VERSION_CODENAME-security main" > /etc/apt/sources.list.d/security.list
-    apt_get update
-}
-
 as_packaged() {
-    same "$(dpkg --verify "$package")" '' &&
-        same "$(dpkg-query --show --showformat='${db:Status-Abbrev}' "$package")" 'ii '
+    same "$(dpkg --verify "$1")" '' &&
+        same "$(dpkg-query --show --showformat='${db:Status-Abbrev}' "$1")" 'ii '
+}
+
+# The program alone, without PostgreSQL.
+install_client() {
+    apt_get install "$client_file" && as_packaged "$client" &&
+        same "$(dpkg-query --show --showformat='${db:Status-Status}\n' 'postgresql*' | grep --count '^installed$')" 0 &&
+        same "$(pg_keyspace --version)" "pg_keyspace $version" &&
+        [ -e /usr/share/man/man1/pg_keyspace.1.gz ] &&
+        same "$(bash -c '. /usr/share/bash-completion/completions/pg_keyspace && complete -p pg_keyspace | wc -l')" 1
+}
+
+# As the owner of the servers, who is a superuser.
+client_checks() {
+    runuser -u postgres -- pg_keyspace --node "a=host=/run/postgresql port=$(port main) dbname=shop" \
+        --node "b=host=/run/postgresql port=$(port second) dbname=shop" check
+}
+
+upgrade_client() {
+    apt_get install "$next_client_file" && as_packaged "$client" &&
+        same "$(dpkg-query --show --showformat='${Version}' "$client")" "$next_version-1"
+}
+
+purge_client() {
+    apt_get purge "$client" && ! command -v pg_keyspace &&
+        same "$(find /usr -name '*pg_keyspace*' -o -name "*$client*" | grep -v "$package\|/postgresql/")" ''
 }
 
 clusters() {
@@ -69,14 +79,19 @@ purge() {
 
 system="Debian $(cat /etc/debian_version)"
 check "apt reads its lists" add_security_updates
-check "$system: apt installs the file, and PostgreSQL $major with it" apt_get install "$file"
-check "what is installed is what was packaged" as_packaged
+check "$system: apt installs the client program alone" install_client
+check "apt installs the file, and PostgreSQL $major with it" apt_get install "$file"
+check "what is installed is what was packaged" as_packaged "$package"
 prepare_directories
 check "two clusters start" clusters
 check "both get a database with rows" both make_database
 check "its owner, an ordinary role, creates the extension" both create_this_version
 check "one gets the odd ids, the other the even ones" interleave "$(port main)" "$(port second)"
 check "keys are generated" both keys
+check "the client program checks both" client_checks
+check "apt upgrades the client program" upgrade_client
+check "it works as before" client_checks
+check "apt purges it, and no file of it is left" purge_client
 check "apt upgrades to the file of the next version" apt_get install "$next_file"
 check "the new library serves the objects of the old version" both keys
 check "ALTER EXTENSION UPDATE gives the objects of the new version" both update

@@ -24,8 +24,9 @@ const MOUNTED: &str = "/mnt/extensions/pg_keyspace";
 /// Uses the extension from there, on two servers for each form.
 pub fn run(options: &Options, this: &Packages, tally: &mut Tally) -> Result<()> {
     let title = "the extension in a directory outside of PostgreSQL's";
-    let Some(release) = Release::with(this.major).filter(|_| this.major >= FIRST_WITH_IMAGE) else {
-        tally.skip(title, &format!("PostgreSQL {} has no extension_control_path", this.major));
+    let major = this.major()?;
+    let Some(release) = Release::with(major).filter(|_| major >= FIRST_WITH_IMAGE) else {
+        tally.skip(title, &format!("PostgreSQL {major} has no extension_control_path"));
         return Ok(());
     };
     container::ensure_made(options, release)?;
@@ -38,7 +39,7 @@ pub fn run(options: &Options, this: &Packages, tally: &mut Tally) -> Result<()> 
         ("the image", unpacked_image(this.file(Kind::Oci)?, &unpacked.path().join("image"))?),
     ];
     for (form, directory) in forms {
-        let (major, version) = (this.major.to_string(), &this.version);
+        let (major, version) = (major.to_string(), &this.version);
         let arguments = [major.as_str(), MOUNTED, version.as_str(), form].map(OsStr::new);
         let mounts = [(directory.as_path(), MOUNTED)];
         let command = shell_in_container(release, &with_shared(SCRIPT), &arguments, &mounts)?;

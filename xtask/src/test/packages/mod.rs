@@ -2,8 +2,10 @@
 //! removed.
 
 mod checks;
+mod client;
 mod deb;
 mod directory;
+mod image;
 mod oci_layout;
 mod rpm;
 mod script;
@@ -33,23 +35,29 @@ fn test_version(options: &Options, filter: Option<&str>, tally: &mut Tally) -> R
         std::fs::create_dir(path).context("could not make a directory for packages")?;
     }
     let is_wanted = |name: &str| filter.is_none_or(|filter| name.contains(filter));
+    let needs_client = ["checks", "deb", "rpm"].into_iter().any(is_wanted);
+    let client = needs_client.then(|| client::build(&this, &next)).transpose()?;
     let this =
         package::build_for(options, &[Kind::Deb, Kind::Rpm, Kind::Tar, Kind::Oci], &this, Release::This)?;
     let needs_next = is_wanted("deb") || is_wanted("rpm");
     let next = needs_next.then(|| package::build_for(options, &[Kind::Deb, Kind::Rpm], &next, Release::Next));
     let next = next.transpose()?;
-    if is_wanted("checks") {
-        checks::run(&this, tally);
+    if let Some(client) = client.as_ref().filter(|_| is_wanted("checks")) {
+        checks::run("the extension's package", &this, tally);
+        checks::run("the client's package", &client.this, tally);
     }
-    if let Some(next) = &next {
+    if let (Some(next), Some(client)) = (&next, &client) {
         if is_wanted("deb") {
-            tally.attempt("the Debian package in a fresh system", |tally| {
-                deb::run(options, &this, next, tally)
+            tally.attempt("the Debian packages in a fresh system", |tally| {
+                deb::run(options, &this, next, client, tally)
             });
         }
         if is_wanted("rpm") {
-            tally.attempt("the RPM in an empty root", |tally| rpm::run(&this, next, tally));
+            tally.attempt("the RPMs in an empty root", |tally| rpm::run(&this, next, client, tally));
         }
+    }
+    if is_wanted("image") {
+        tally.attempt("an image with PostgreSQL", |tally| image::run(options, &this, tally));
     }
     if is_wanted("directory") {
         tally.attempt("a directory outside of PostgreSQL's", |tally| directory::run(options, &this, tally));

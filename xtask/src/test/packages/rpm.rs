@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use xshell::{Shell, cmd};
 
+use super::client::Client;
 use crate::package::{self, Kind, Packages};
 use crate::test::tally::Tally;
 
@@ -42,16 +43,16 @@ impl Root {
 }
 
 /// Installs, verifies, upgrades and removes it.
-pub fn run(this: &Packages, next: &Packages, tally: &mut Tally) -> Result<()> {
+pub fn run(this: &Packages, next: &Packages, client: &Client, tally: &mut Tally) -> Result<()> {
     let directory = tempfile::tempdir().context("could not create a temporary directory")?;
     let root = Root::new(&directory.path().join("root"))?;
-    let name = package::rpm::name(this.major);
+    let name = package::rpm::name(this.major()?);
     let path =
         |packages: &Packages| -> Result<String> { Ok(packages.file(Kind::Rpm)?.display().to_string()) };
     let (file, next_file) = (path(this)?, path(next)?);
     tally.check(
         "the RPM requires the server and the symbols of the system",
-        requires(&root, &file, this.major),
+        requires(&root, &file, this.major()?),
     );
     tally.check("rpm installs it into an empty root", root.rpm(&["--install", "--nodeps", &file]).map(drop));
     tally.check(
@@ -61,7 +62,34 @@ pub fn run(this: &Packages, next: &Packages, tally: &mut Tally) -> Result<()> {
     tally.check("library and scripts are where PostgreSQL looks for them", places(&root, this));
     tally.check("rpm upgrades it", upgrade(&root, &name, &next_file, next));
     tally.check("rpm removes it, and nothing is left", remove(&root, &name));
+    tally.check(
+        "the RPM of the client is installed, runs, is upgraded and removed",
+        client_program(&root, client),
+    );
     Ok(())
+}
+
+/// The client program needs nothing but the system, so it runs outside of its root.
+fn client_program(root: &Root, client: &Client) -> Result<()> {
+    let path =
+        |packages: &Packages| -> Result<String> { Ok(packages.file(Kind::Rpm)?.display().to_string()) };
+    let (file, name) = (path(&client.this)?, package::rpm::CLIENT);
+    let requires = root.rpm(&["--query", "--requires", "--package", &file])?;
+    ensure!(!requires.contains("postgresql") && requires.contains("libc.so.6(GLIBC_"), "{requires}");
+    root.rpm(&["--install", "--nodeps", &file])?;
+    root.rpm(&["--verify", "--nodeps", name])?;
+    let files = root.files()?;
+    for path in ["/usr/bin/pg_keyspace", "/usr/share/man/man1/pg_keyspace.1.gz"] {
+        ensure!(files.contains(path), "{path} is not among {files:?}");
+    }
+    let program = root.directory.join("usr/bin/pg_keyspace");
+    let version = cmd!(root.sh, "{program} --version").quiet().read()?;
+    ensure!(version == format!("pg_keyspace {}", client.this.version), "{version}");
+    root.rpm(&["--upgrade", "--nodeps", &path(&client.next)?])?;
+    let version = root.rpm(&["--query", "--queryformat", "%{VERSION}", name])?;
+    ensure!(version == client.next.version, "{version} is installed");
+    root.rpm(&["--verify", "--nodeps", name])?;
+    remove(root, name)
 }
 
 fn requires(root: &Root, file: &str, major: u32) -> Result<()> {
@@ -77,7 +105,7 @@ fn requires(root: &Root, file: &str, major: u32) -> Result<()> {
 
 fn places(root: &Root, packages: &Packages) -> Result<()> {
     let files = root.files()?;
-    let (version, places) = (&packages.version, package::rpm::places(packages.major));
+    let (version, places) = (&packages.version, package::rpm::places(packages.major()?));
     for path in [
         format!("/{}/pg_keyspace.so", places.library),
         format!("/{}/pg_keyspace.control", places.extension),

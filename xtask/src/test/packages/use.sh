@@ -17,6 +17,21 @@ same() {
     [ "$1" = "$2" ] || { printf 'expected: %s\nfound: %s\n' "$2" "$1"; return 1; }
 }
 
+apt_get() {
+    if [ -e /run/ca-certificates.crt ]; then
+        set -- --option Acquire::https::CAInfo=/run/ca-certificates.crt "$@"
+    fi
+    apt-get --quiet --yes --no-install-recommends "$@"
+}
+
+# A system that is installed in the usual way has security updates among its sources.
+add_security_updates() {
+    . /etc/os-release
+    mirror=$(awk '$1 == "deb" { print $2; exit }' /etc/apt/sources.list)
+    echo "deb $mirror-security $VERSION_CODENAME-security main" > /etc/apt/sources.list.d/security.list
+    apt_get update
+}
+
 prepare_directories() {
     chmod 1777 /tmp /dev/shm
     # What an unprivileged user may not make in the directory of the system.
