@@ -113,7 +113,8 @@ pub(super) unsafe fn check_may_name(
 
 /// Refuses a trigger whose companions are not the other columns of the root's primary key, or whose table
 /// belongs to a role without the rights of the root's owner. It could otherwise ask for values of any
-/// columns of the root. A root without partitions has no companions.
+/// columns of the root. A root without partitions has no companions. The primary key is on the old ids, or has
+/// moved to the keys.
 ///
 /// # Errors
 /// 55000, 42501.
@@ -124,7 +125,7 @@ pub(super) unsafe fn check_companions(
     trigger: &dyn Fn() -> String,
     relation: pg_sys::Relation,
     root: pg_sys::Relation,
-    old_id: i16,
+    (old_id, key): (i16, i16),
     companions: &Companions,
 ) -> Result<(), Error> {
     // SAFETY: see above; an index has as many columns as it says, and its lock is kept.
@@ -141,7 +142,7 @@ pub(super) unsafe fn check_companions(
             let columns = std::slice::from_raw_parts((*form).indkey.values.as_ptr(), count);
             let is_companion = |column: &i16| companions.iter().any(|one| one.of_key == *column);
             let is_right = companions.iter().count() + 1 == count
-                && columns.iter().all(|column| *column == old_id || is_companion(column));
+                && columns.iter().all(|column| [old_id, key].contains(column) || is_companion(column));
             pg_sys::index_close(index, pg_sys::NoLock as i32);
             is_right
         };

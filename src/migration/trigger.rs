@@ -902,7 +902,8 @@ unsafe fn read(
         };
         let time = RowTime::open(table, &parsed.time, said_by);
         let trigger_name = || from_server(CStr::from_ptr((*(*context).tg_trigger).tgname));
-        or_raise(check_companions(&trigger_name, relation, table, root_old_id.number, &companions));
+        let of_root = (root_old_id.number, root_key.number);
+        or_raise(check_companions(&trigger_name, relation, table, of_root, &companions));
         let own = (*relation).rd_id;
         let is_partition = (*(*relation).rd_rel).relispartition;
         let is_in_root = own == root || (is_partition && partition_ancestors(own).contains(&root));

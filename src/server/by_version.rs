@@ -378,6 +378,10 @@ pub(crate) fn may_use_schema(schema: pg_sys::Oid, role: pg_sys::Oid) -> bool {
     }
 }
 
+/// Whether an identity column of a partitioned table is one of its partitions, too, with the same sequence.
+/// Up to PostgreSQL 16, it is not, and a partition can have one of its own.
+pub(crate) const PARTITIONS_SHARE_IDENTITY: bool = cfg!(not(any(feature = "pg15", feature = "pg16")));
+
 /// The sequence of an identity column; InvalidOid if the column is none.
 ///
 /// # Safety

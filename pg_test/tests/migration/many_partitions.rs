@@ -66,6 +66,8 @@ fn watched(server: &Server, shape: Shape, pid: i32, work: impl FnOnce()) -> (i64
 struct Shape {
     /// The table of the key.
     key: &'static str,
+    /// The arguments of the migration after the table.
+    arguments: &'static str,
     partitioned: &'static str,
     /// Creates the tables. `{partitions}` stands for their number, and `{each}` for the partitions.
     tables: &'static str,
@@ -75,6 +77,7 @@ struct Shape {
 
 const REFERENCE: Shape = Shape {
     key: "orders",
+    arguments: "",
     partitioned: "visit",
     tables: "CREATE TABLE orders (id bigserial PRIMARY KEY, created_at timestamptz NOT NULL DEFAULT now());
              INSERT INTO orders SELECT FROM generate_series(1, 10);
@@ -89,6 +92,7 @@ const REFERENCE: Shape = Shape {
 /// The rows of the table that refers to it refer to all partitions.
 const KEY: Shape = Shape {
     key: "event",
+    arguments: "",
     partitioned: "event",
     tables: "CREATE TABLE event (id bigserial, day integer, created_at timestamptz NOT NULL DEFAULT now(), a text, b text, PRIMARY KEY (id, day))
                  PARTITION BY LIST (day);
@@ -98,6 +102,19 @@ const KEY: Shape = Shape {
              CREATE TABLE note (event_day integer, event_id bigint, FOREIGN KEY (event_id, event_day) REFERENCES event);
              INSERT INTO note SELECT day, id FROM event",
     lost: "SELECT count(*) FROM note WHERE NOT EXISTS (SELECT FROM event WHERE (id, day) = (event_id, event_day))",
+};
+
+/// The same with integers, which become bigint. Its primary key moves at the cut-over.
+const KEY_TO_BIGINT: Shape = Shape {
+    arguments: ", target => 'bigint'",
+    tables: "CREATE TABLE event (id serial, day integer, created_at timestamptz NOT NULL DEFAULT now(), a text, b text, PRIMARY KEY (id, day))
+                 PARTITION BY LIST (day);
+             {each}
+             CREATE INDEX ON event (day);
+             INSERT INTO event (day) SELECT i FROM generate_series(1, {partitions}) AS i, generate_series(1, 10);
+             CREATE TABLE note (event_day integer, event_id integer, FOREIGN KEY (event_id, event_day) REFERENCES event);
+             INSERT INTO note SELECT day, id FROM event",
+    ..KEY
 };
 
 impl Shape {
@@ -128,7 +145,7 @@ fn planned(shape: Shape, partitions: u32) -> (Duration, i64) {
     let server = start(&["max_locks_per_transaction = 256", "synchronous_commit = off"]);
     let mut client = server.connect(DATABASE).unwrap();
     shape.make_tables(&mut client, partitions);
-    let plan = format!("SELECT * FROM key_migration_plan('{}')", shape.key);
+    let plan = format!("SELECT * FROM key_migration_plan('{}'{})", shape.key, shape.arguments);
     let time = |client: &mut Client| {
         let began = Instant::now();
         client.query(&plan, &[]).unwrap();
@@ -157,6 +174,7 @@ fn the_plan_of_many_partitions_takes_time_in_proportion_and_few_locks() {
 #[test]
 fn the_plan_of_a_key_with_many_partitions_takes_time_in_proportion_and_few_locks() {
     takes_time_in_proportion_and_few_locks(KEY);
+    takes_time_in_proportion_and_few_locks(KEY_TO_BIGINT);
 }
 
 /// Migrates, and looks how many partitions are locked at once in each phase; all of them can be locked in
@@ -168,7 +186,7 @@ fn are_locked_one_at_a_time(shape: Shape, together: &[&str]) {
     let mut client = server.connect(DATABASE).unwrap();
     shape.make_tables(&mut client, partitions);
     let key = shape.key;
-    client.batch_execute(&format!("SELECT key_migration_create('{key}')")).unwrap();
+    client.batch_execute(&format!("SELECT key_migration_create('{key}'{})", shape.arguments)).unwrap();
     let pid: i32 = client.query_one("SELECT pg_backend_pid()", &[]).unwrap().get(0);
     for through in ["prepared", "backfilled", "indexed", "validated", "verified"] {
         let began = Instant::now();
@@ -186,11 +204,18 @@ fn are_locked_one_at_a_time(shape: Shape, together: &[&str]) {
     // A row for each table with rows.
     let progress = "SELECT count(*) FROM key_migration_progress WHERE percent = 100";
     assert_eq!(number(&mut client, progress), i64::from(partitions) + 1);
-    let began = Instant::now();
-    client.batch_execute(&format!("CALL key_migration_cutover('{key}')")).unwrap();
-    println!("{partitions} partitions, cut-over: {:?}", began.elapsed());
-    let held = "SELECT (extract(epoch FROM lock_held) * 1000)::bigint FROM key_migration_log WHERE action = 'cut over'";
-    println!("{partitions} partitions were locked for {} ms", number(&mut client, held));
+    for (call, action) in
+        [("cutover", "cut over"), ("rollback", "roll back the cut-over"), ("cutover", "cut over")]
+    {
+        shape.run_statements(&mut client, "verified");
+        let began = Instant::now();
+        client.batch_execute(&format!("CALL key_migration_{call}('{key}')")).unwrap();
+        println!("{partitions} partitions, {call}: {:?}", began.elapsed());
+        let held = format!(
+            "SELECT (extract(epoch FROM lock_held) * 1000)::bigint FROM key_migration_log WHERE action = '{action}' ORDER BY step DESC LIMIT 1"
+        );
+        println!("{partitions} partitions were locked for {} ms", number(&mut client, &held));
+    }
     let wrong = format!("SELECT count(*) FROM key_migration_verify('{key}') WHERE NOT ok");
     assert_eq!(number(&mut client, &wrong), 0);
     client.batch_execute(&format!("CALL key_migration_finalize('{key}', confirm => '{key}')")).unwrap();
@@ -207,4 +232,9 @@ fn partitions_are_locked_one_at_a_time() {
 fn partitions_of_a_key_are_locked_one_at_a_time() {
     // So does a query that joins a table with all of them.
     are_locked_one_at_a_time(KEY, &["prepared", "validated", "verified"]);
+}
+
+#[test]
+fn partitions_of_a_key_that_becomes_bigint_are_locked_one_at_a_time() {
+    are_locked_one_at_a_time(KEY_TO_BIGINT, &["prepared", "validated"]);
 }

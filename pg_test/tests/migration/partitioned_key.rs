@@ -22,18 +22,21 @@ const DAYS: i64 = 400;
 /// The number of events at the beginning. They have the tags -1, -2 and so on.
 const EVENTS: i64 = 2_000;
 
-fn make_tables(client: &mut Client) {
+/// What ids are before a migration: `bigint`, or `integer`.
+fn make_tables(client: &mut Client, id: &str) {
     client
         .batch_execute(&format!(
             "CREATE EXTENSION pg_keyspace;
-             CREATE TABLE event (id bigserial, day integer NOT NULL, tag bigint, created_at timestamptz NOT NULL DEFAULT now(),
-                                 previous bigint, previous_day integer, PRIMARY KEY (id, day)) PARTITION BY RANGE (day);
+             CREATE SEQUENCE event_id_seq AS {id};
+             CREATE TABLE event (id {id} DEFAULT nextval('event_id_seq'), day integer NOT NULL, tag bigint, created_at timestamptz NOT NULL DEFAULT now(),
+                                 previous {id}, previous_day integer, PRIMARY KEY (id, day)) PARTITION BY RANGE (day);
+             ALTER SEQUENCE event_id_seq OWNED BY event.id;
              CREATE TABLE event_0 PARTITION OF event FOR VALUES FROM (0) TO (100);
              CREATE TABLE event_1 PARTITION OF event FOR VALUES FROM (100) TO (200) PARTITION BY HASH (day);
              CREATE TABLE event_1_0 PARTITION OF event_1 FOR VALUES WITH (MODULUS 2, REMAINDER 0);
              CREATE TABLE event_1_1 PARTITION OF event_1 FOR VALUES WITH (MODULUS 2, REMAINDER 1);
-             CREATE TABLE odd (previous_day integer, gone text, previous bigint, created_at timestamptz NOT NULL DEFAULT now(),
-                               tag bigint, day integer NOT NULL, id bigint NOT NULL DEFAULT nextval('event_id_seq'));
+             CREATE TABLE odd (previous_day integer, gone text, previous {id}, created_at timestamptz NOT NULL DEFAULT now(),
+                               tag bigint, day integer NOT NULL, id {id} NOT NULL DEFAULT nextval('event_id_seq'));
              ALTER TABLE odd DROP COLUMN gone;
              ALTER TABLE event ATTACH PARTITION odd FOR VALUES FROM (200) TO (300);
              CREATE TABLE event_rest PARTITION OF event DEFAULT;
@@ -41,7 +44,7 @@ fn make_tables(client: &mut Client) {
              INSERT INTO event (day, created_at, tag)
                  SELECT i % {DAYS}, '2024-01-01'::timestamptz + i * interval '1 second', -i FROM generate_series(1, {EVENTS}) AS i;
              ALTER TABLE event ADD FOREIGN KEY (previous, previous_day) REFERENCES event ON UPDATE CASCADE ON DELETE SET NULL;
-             CREATE TABLE comment (tag bigint, event_day integer NOT NULL, event_id bigint NOT NULL,
+             CREATE TABLE comment (tag bigint, event_day integer NOT NULL, event_id {id} NOT NULL,
                                    FOREIGN KEY (event_id, event_day) REFERENCES event ON UPDATE CASCADE ON DELETE CASCADE);
              CREATE INDEX ON comment (event_id, event_day);
              CREATE INDEX ON comment (tag);
@@ -258,14 +261,66 @@ fn objects(client: &mut Client) -> Vec<String> {
     client.query(query, &[]).unwrap().iter().map(|row| row.get(0)).collect()
 }
 
+/// A migration of the tables.
+#[derive(Clone, Copy)]
+struct Kind {
+    /// The type of old ids.
+    from: &'static str,
+    /// The arguments after the table.
+    arguments: &'static str,
+    /// Whether keys that an integer cannot hold are made before the end.
+    outgrows: bool,
+}
+
+/// There is one primary key on what applications know as the id, and one foreign key of each reference.
+fn check_moved(client: &mut Client, type_name: &str) {
+    let query = format!(
+        "SELECT count(*) FROM pg_constraint AS c JOIN pg_attribute AS a ON a.attrelid = c.conrelid AND a.attnum = c.conkey[1] \
+         WHERE a.atttypid = '{type_name}'::regtype AND a.attname IN ('id', 'previous', 'event_id') \
+           AND ((c.contype = 'p' AND c.conrelid IN (SELECT relid FROM pg_partition_tree('event'))) \
+                OR (c.contype = 'f' AND c.conparentid = 0 AND c.confrelid = 'event'::regclass))"
+    );
+    let moved = number(client, &query);
+    let wanted = "SELECT count(*) + 2 FROM pg_partition_tree('event')";
+    assert_eq!(moved, number(client, wanted));
+}
+
+/// Draws ids that an integer cannot hold. Then there is no way back, which fails no writer.
+fn outgrow(client: &mut Client, written: &Count) -> Result<()> {
+    client.batch_execute("SELECT setval('event_id_seq', 2147483600)")?;
+    written.wait_for(written.get() + 500)?;
+    assert!(number(client, "SELECT count(*) FROM event WHERE id > 2147483647 AND id_old IS NULL") > 0);
+    assert!(number(client, "SELECT count(*) FROM comment WHERE event_id > 2147483647") > 0);
+    let refused = client.batch_execute("CALL key_migration_rollback('event')").unwrap_err();
+    let refused = refused.as_db_error().unwrap();
+    assert_eq!(refused.code(), &SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE);
+    assert!(refused.message().ends_with("that the old ids cannot hold"), "{}", refused.message());
+    written.wait_for(written.get() + 100)
+}
+
 #[test]
 fn a_partitioned_table_gets_new_keys() {
+    migrate(Kind { from: "bigint", arguments: "", outgrows: false });
+}
+
+#[test]
+fn the_primary_key_of_a_partitioned_table_moves_at_the_cut_over() {
+    migrate(Kind { from: "bigint", arguments: ", move_primary_key => true", outgrows: false });
+}
+
+#[test]
+fn the_integer_key_of_a_partitioned_table_becomes_bigint() {
+    migrate(Kind { from: "integer", arguments: ", target => 'bigint'", outgrows: true });
+}
+
+/// From the plan to the end, with two rollbacks in between, while others write and partitions come and go.
+fn migrate(kind: Kind) {
     let server =
         start(&["synchronous_commit = off", "max_connections = 30", "max_locks_per_transaction = 256"]);
     let mut client = server.connect(DATABASE).unwrap();
-    make_tables(&mut client);
+    make_tables(&mut client, kind.from);
     let before = objects(&mut client);
-    client.batch_execute("SELECT key_migration_create('event')").unwrap();
+    client.batch_execute(&format!("SELECT key_migration_create('event'{})", kind.arguments)).unwrap();
     client.batch_execute("SELECT key_migration_set('event', batch_pages => 8, retries => 1000)").unwrap();
     let written = Count::default();
     let writer = |number: i64| -> Session<'_, Turn<Ledger>> {
@@ -288,6 +343,9 @@ fn a_partitioned_table_gets_new_keys() {
             let phase: String = client.query_one("SELECT key_migration_phase('event')", &[]).unwrap().get(0);
             assert_eq!(phase, "verified");
             client.batch_execute("CALL key_migration_cutover('event')").unwrap();
+            if !kind.arguments.is_empty() {
+                check_moved(&mut client, if kind.outgrows { "bigint" } else { "uuid" });
+            }
             written.wait_for(written.get() + 100)?;
             comings.create(&mut client);
             comings.remove(&mut client);
@@ -299,6 +357,9 @@ fn a_partitioned_table_gets_new_keys() {
         written.wait_for(written.get() + 100)?;
         comings.create(&mut client);
         comings.remove(&mut client);
+        if kind.outgrows {
+            outgrow(&mut client, &written)?;
+        }
         let wrong = "SELECT count(*) FROM key_migration_verify('event') WHERE NOT ok";
         assert_eq!(number(&mut client, wrong), 0);
         client.batch_execute("CALL key_migration_finalize('event', confirm => 'event')").unwrap();
@@ -355,7 +416,7 @@ fn a_partitioned_table_gets_new_keys_despite_kills() {
     let server =
         start(&["synchronous_commit = on", "max_connections = 30", "max_locks_per_transaction = 256"]);
     let mut client = server.connect(DATABASE).unwrap();
-    make_tables(&mut client);
+    make_tables(&mut client, "bigint");
     client.batch_execute("SELECT key_migration_create('event')").unwrap();
     client.batch_execute("SELECT key_migration_set('event', batch_pages => 4, pause => '20 ms')").unwrap();
     let (written, kills) = (Count::default(), Count::default());

@@ -6,6 +6,7 @@
 //! the row is, and the index of that partition finds it.
 
 use super::facts::{Facts, ForeignKey, Table};
+use super::foreign_key_notes;
 use super::member::Companion;
 
 /// The most companions that an old id can have.
@@ -50,11 +51,12 @@ impl OldId {
     }
 }
 
-/// The other columns of the primary key of a partitioned table; none for other tables.
-pub(super) fn of_key(table: &Table, column: i16) -> Vec<i16> {
+/// The other columns of the primary key of a partitioned table; none for other tables. `shadow` is the
+/// column of keys, to which the primary key may have moved.
+pub(super) fn of_key(table: &Table, column: i16, shadow: Option<i16>) -> Vec<i16> {
     let primary = table.primary_key().filter(|_| table.is_partitioned());
     let keys = primary.into_iter().flat_map(|primary| &primary.keys);
-    keys.map(|key| key.column).filter(|other| *other != column).collect()
+    keys.map(|key| key.column).filter(|other| *other != column && Some(*other) != shadow).collect()
 }
 
 /// The companions of a column that refers to the key of a partitioned table, in the order of its primary
@@ -65,19 +67,23 @@ pub(super) fn of_reference(
     key: (&Table, i16),
     reference: OldId,
 ) -> Option<Vec<Companion>> {
-    find(facts, all, key, reference, &mut Vec::new())
+    let shadow = all.iter().find(|one| one.is_key && one.is(key.0.oid, key.1)).and_then(|one| one.shadow);
+    let wanted = of_key(key.0, key.1, shadow);
+    // A rollback may have added some to partitions only.
+    let to_come = foreign_key_notes::to_come(facts);
+    let foreign_keys: Vec<&ForeignKey> = facts.foreign_keys.iter().chain(&to_come).collect();
+    find(&foreign_keys, all, &wanted, reference, &mut Vec::new())
 }
 
 fn find(
-    facts: &Facts,
+    foreign_keys: &[&ForeignKey],
     all: &[OldId],
-    key: (&Table, i16),
+    wanted: &[i16],
     reference: OldId,
     seen: &mut Vec<(u32, i16)>,
 ) -> Option<Vec<Companion>> {
-    let wanted = of_key(key.0, key.1);
     if reference.is_key {
-        return Some(wanted.into_iter().map(|column| Companion { own: column, of_key: column }).collect());
+        return Some(wanted.iter().map(|column| Companion { own: *column, of_key: *column }).collect());
     }
     if seen.contains(&(reference.table, reference.column)) {
         return None;
@@ -88,12 +94,12 @@ fn find(
         let (_, to) = pairs().find(|(own, _)| reference.is(foreign.child, *own))?;
         let next = all.iter().find(|one| one.is(foreign.parent, to))?;
         // A table in between refers to the row by columns of its own.
-        let above = find(facts, all, key, *next, seen)?;
+        let above = find(foreign_keys, all, wanted, *next, seen)?;
         let companion = |above: &Companion| {
             let (own, _) = pairs().find(|(_, to)| *to == above.own)?;
             Some(Companion { own, of_key: above.of_key })
         };
         above.iter().map(companion).collect::<Option<Vec<Companion>>>()
     };
-    facts.foreign_keys.iter().find_map(of_foreign_key)
+    foreign_keys.iter().copied().find_map(of_foreign_key)
 }

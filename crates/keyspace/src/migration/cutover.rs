@@ -6,6 +6,7 @@ use super::dropped_indexes;
 use super::facts::{Column, Dependent, Facts, ForeignKey, Index, IndexConstraint, Table};
 use super::foreign_keys;
 use super::index_columns;
+use super::kept_index;
 use super::kept_values;
 use super::lacking_old_ids::is_dropped;
 use super::member::Member;
@@ -131,7 +132,19 @@ fn has_known_name(scope: &Scope<'_>, index: &Index) -> bool {
 
 /// The statements that give the new objects the names of the old ones.
 pub(super) fn swap_names(scope: &Scope<'_>) -> Vec<String> {
-    let mut statements = index_columns::with_columns(scope, |member| names_after_cut_over(scope, member));
+    let mut statements = swap_index_columns(scope);
+    statements.extend(swap_object_names(scope));
+    statements
+}
+
+/// Those for the columns of partitioned indexes, as long as all indexes are there and have their names.
+fn swap_index_columns(scope: &Scope<'_>) -> Vec<String> {
+    index_columns::with_columns(scope, |member| names_after_cut_over(scope, member))
+}
+
+/// Those for all others.
+fn swap_object_names(scope: &Scope<'_>) -> Vec<String> {
+    let mut statements = Vec::new();
     for pair in pairs(scope) {
         if !pair.is_dropped {
             statements.push(pair.of.statement(&pair.old, &scope.options.old_name(&pair.old)));
@@ -146,9 +159,10 @@ pub(super) fn swap_names(scope: &Scope<'_>) -> Vec<String> {
 /// from keys.
 pub fn cut_over(scope: &Scope<'_>) -> Vec<Statement> {
     let mut moved: Vec<Statement> = plain(foreign_keys::drop_old(scope));
+    moved.extend(plain(swap_index_columns(scope)));
     moved.extend(primary_key::cut_over(scope));
     moved.extend(plain(dropped_indexes::drop(scope)));
-    let mut statements = swap_names(scope);
+    let mut statements = swap_object_names(scope);
     statements.extend(dropped_indexes::properties(scope));
     for (column, default) in scope.new_defaults() {
         statements.push(format!(
@@ -190,21 +204,20 @@ fn plain(statements: Vec<String>) -> Vec<Statement> {
 /// privileges. `names` gives the names that columns have then.
 pub(super) fn take_over(scope: &Scope<'_>, names: impl Fn(&Member<'_>) -> Names) -> Vec<String> {
     let mut statements = Vec::new();
+    // An identity column is NOT NULL, so those of partitions move first, too.
+    for member in scope.members.iter().chain(&scope.parts).filter(|_| scope.keeps_values()) {
+        let Names { old, key } = names(member);
+        statements.extend(moved_source::cut_over(scope, member, &old, &key));
+    }
     for member in &scope.members {
         let Names { old, key } = names(member);
         statements.extend(properties::grants(&member.table_sql(), member.old_id, member.shadow, &key));
-        if scope.keeps_values() {
-            statements.extend(moved_source::cut_over(scope, member, &old, &key));
-        }
         statements.extend(required::cut_over(scope, member, &old, &key));
         statements.extend(properties::defaults(scope, member, &old, &key));
     }
     for part in &scope.parts {
         let Names { old, key } = names(part);
         statements.extend(properties::grants(&part.table_sql(), part.old_id, part.shadow, &key));
-        if scope.keeps_values() {
-            statements.extend(moved_source::of_partition(part, false, (&old, &key)));
-        }
         statements.extend(properties::defaults(scope, part, &old, &key));
     }
     for table in scope.tables_and_partitions() {
@@ -279,13 +292,9 @@ pub fn roll_back(scope: &Scope<'_>) -> Result<Vec<Statement>, Error> {
     statements.extend(trigger_functions::compile_again(scope));
     let mut statements = plain(statements);
     statements.extend(kept_values::restore(scope));
-    for member in scope.members.iter().filter(|_| scope.keeps_values()) {
+    for member in scope.members.iter().chain(&scope.parts).filter(|_| scope.keeps_values()) {
         let Names { old, key } = names(member);
         statements.extend(plain(moved_source::roll_back(scope, member, &old, &key)));
-    }
-    for part in scope.parts.iter().filter(|_| scope.keeps_values()) {
-        let Names { old, key } = names(part);
-        statements.extend(plain(moved_source::of_partition(part, true, (&old, &key))));
     }
     statements.extend(primary_key::add_again(scope));
     statements.extend(plain(foreign_keys::add_again(scope)));
@@ -299,7 +308,7 @@ pub fn remove(facts: &Facts, options: &Options) -> Vec<String> {
     let mut statements = Vec::new();
     if let Ok(scope) = Scope::new(facts, options) {
         statements.extend(scope.members.iter().flat_map(|member| required::remove(&scope, member)));
-        statements.extend(primary_key::remove(&scope));
+        statements.extend(kept_index::remove(&scope));
         statements.extend(foreign_keys::remove(&scope));
     }
     let is_shadow = |table: u32, column: i16| {
@@ -447,7 +456,7 @@ fn end_index(
             // Those of partitions belong to that of the table.
             if index.parent.is_none() {
                 statements.push(drop_constraint(table, &constraint.name));
-                made.push(add_partitioned_primary_key(scope, table, name).into());
+                made.push(primary_key::of_partitioned_table(scope, table, name).into());
             }
         }
         Some(constraint) => {
@@ -485,8 +494,9 @@ fn end_index(
             }
             made.push(rename.statement(&replacement.name, name).into());
         }
-        None if keep_old_ids && replacement.is_primary => {
-            statements.push(primary_key::drop_index(table, index));
+        // Those of partitions are dropped with it.
+        None if keep_old_ids && replacement.is_primary && index.parent.is_none() => {
+            statements.push(kept_index::drop(table, index));
         }
         None => {}
     }
@@ -497,16 +507,6 @@ fn end_index(
     let targets = properties::statistics_of_index(table, index, Some(replacement), name);
     made.extend(targets.into_iter().map(Statement::from));
     made.extend(properties::of_index(table, index, replacement, name).into_iter().map(Statement::from));
-}
-
-/// The statement that makes a primary key of the unique index of a partitioned table and those of its
-/// partitions. PostgreSQL has no command for it, so a function of ours does it.
-fn add_partitioned_primary_key(scope: &Scope<'_>, table: &Table, index: &str) -> String {
-    format!(
-        "SELECT {}.key_migration_add_primary_key({}::pg_catalog.regclass)",
-        scope.facts.internal_schema,
-        literal(&qualified(&table.schema, index))
-    )
 }
 
 /// A primary key whose index is built under the lock.

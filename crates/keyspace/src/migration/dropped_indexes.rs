@@ -5,8 +5,8 @@
 
 use super::expression::{Operators, Replaced, rewritten};
 use super::facts::{Index, IndexKey, Table};
+use super::kept_index;
 use super::lacking_old_ids::is_dropped;
-use super::primary_key::drop_index;
 use super::properties;
 use super::replacement_index::{self, Definition, KeySql, key_sql};
 use super::scope::Scope;
@@ -27,7 +27,7 @@ pub(super) fn drop(scope: &Scope<'_>) -> Vec<String> {
     for table in scope.tables_and_partitions() {
         let all = dropped(scope, table).into_iter();
         let own = all.filter(|(index, _)| index.parent.is_none());
-        statements.extend(own.map(|(index, _)| drop_index(table, index)));
+        statements.extend(own.map(|(index, _)| kept_index::drop(table, index)));
     }
     statements
 }

@@ -4,8 +4,8 @@ use super::checks;
 use super::cutover::is_inherited;
 use super::facts::{Check, Column, ForeignKey, Index, OtherOwner, Table, Trigger};
 use super::finding::{Finding, list, list_of_objects};
+use super::foreign_key_notes::marked_keys;
 use super::foreign_keys::is_trusted;
-use super::foreign_keys_of_partitions::marked_keys;
 use super::key_column::nondeterministic;
 use super::member::Member;
 use super::old_id::IdKind;
@@ -58,7 +58,7 @@ pub(super) fn find(scope: &Scope<'_>) -> Vec<Finding> {
             found.push(Finding::error(table, error));
         }
     }
-    for key in marked_keys(scope) {
+    for key in marked_keys(scope.facts) {
         let refusal = stranger(scope, key, None);
         found.extend(refusal.map(|(table, error)| Finding::error(table, error)));
     }

@@ -10,6 +10,7 @@
 
 use super::facts::{Facts, ForeignKey, Table};
 use super::foreign_key_definition::{Timing, definition, definition_on, is_full, validate_step};
+use super::foreign_key_notes;
 use super::foreign_keys_of_partitions;
 use super::member::Member;
 use super::names::{marked, without_mark};
@@ -164,7 +165,7 @@ pub fn declare(facts: &mut Facts, options: &Options) {
         };
         let is_of_it = |key: &&ForeignKey| key.child == reference.table || is_part(key);
         // It may have no partition left that has it.
-        let noted = of_table(reference.table).map(foreign_keys_of_partitions::noted).unwrap_or_default();
+        let noted = of_table(reference.table).map(foreign_key_notes::noted).unwrap_or_default();
         reference.declared = foreign_keys.iter().chain(&noted).filter(is_of_it).any(|key| {
             let is_marked = without_mark(key.comment.as_deref()).is_some();
             let is_column = |own: &i16| {
@@ -271,7 +272,7 @@ fn unmarked(child: &Table, key: &ForeignKey) -> Option<String> {
 /// as they are.
 pub(super) fn remove(scope: &Scope<'_>) -> Vec<String> {
     let keys = scope.foreign_keys().into_iter().map(|(key, _)| key);
-    let keys = keys.chain(foreign_keys_of_partitions::marked_keys(scope));
+    let keys = keys.chain(foreign_key_notes::marked_keys(scope.facts));
     keys.filter_map(|key| unmarked(scope.facts.table(key.child)?, key)).collect()
 }
 

@@ -5,107 +5,20 @@
 //! comment. Once they are valid, one partition after the other, that of the table takes them over.
 //!
 //! Until then, partitions come and go, and PostgreSQL gives a new one no foreign key. So the comment on
-//! the new column of the partitioned table notes which foreign keys it is to have. The owner of the table
-//! can write anything there: every statement that is made from a note runs as the owner, who needs
-//! REFERENCES for it, and may run code in the table's indexes that PostgreSQL evaluates.
-
-use serde::{Deserialize, Serialize};
+//! the new column of the partitioned table [notes](super::foreign_key_notes) which foreign keys it is to
+//! have. Every statement that is made from a note runs as the owner of the table, who needs REFERENCES for
+//! it, and may run code in the table's indexes that PostgreSQL evaluates.
 
 use super::facts::{ForeignKey, Table};
 use super::foreign_key_definition::{own_definition, validate_step};
+use super::foreign_key_notes::{Note, marked_keys, noted, notes, on_top, with_notes};
 use super::member::Member;
 use super::names::{marked, suffixed, without_mark};
 use super::phase::Phase;
 use super::properties;
 use super::scope::Scope;
 use super::step::{Lock, Step};
-use crate::sql::{literal, qualified, quoted};
-
-/// What is before the notes in a comment.
-const NOTES: &str = "(foreign keys that a key migration has yet to add again: ";
-
-/// A foreign key that a partitioned table is to have, with the numbers of the columns.
-#[derive(Serialize, Deserialize)]
-struct Note {
-    name: String,
-    columns: Vec<i16>,
-    parent: u32,
-    parent_columns: Vec<i16>,
-    matching: String,
-    on_update: String,
-    on_delete: String,
-    set_columns: Vec<i16>,
-    deferrable: bool,
-    deferred: bool,
-    comment: Option<String>,
-}
-
-impl Note {
-    /// The note about a foreign key on old ids.
-    fn of(key: &ForeignKey) -> Self {
-        let comment = without_mark(key.comment.as_deref()).or(key.comment.as_deref());
-        Self {
-            name: key.name.clone(),
-            columns: key.child_columns.clone(),
-            parent: key.parent,
-            parent_columns: key.parent_columns.clone(),
-            matching: key.matching.clone(),
-            on_update: key.on_update.clone(),
-            on_delete: key.on_delete.clone(),
-            set_columns: key.set_columns.clone(),
-            deferrable: key.deferrable,
-            deferred: key.deferred,
-            comment: comment.filter(|comment| !comment.is_empty()).map(str::to_owned),
-        }
-    }
-
-    /// The foreign key of a table, with a mark.
-    fn key(self, table: &Table) -> ForeignKey {
-        ForeignKey {
-            name: self.name,
-            child: table.oid,
-            child_columns: self.columns,
-            parent: self.parent,
-            parent_columns: self.parent_columns,
-            matching: self.matching,
-            on_update: self.on_update,
-            on_delete: self.on_delete,
-            set_columns: self.set_columns,
-            deferrable: self.deferrable,
-            deferred: self.deferred,
-            comment: Some(marked(self.comment.as_deref())),
-            ..ForeignKey::default()
-        }
-    }
-}
-
-/// The notes in a comment, and what else is in it.
-fn notes(comment: Option<&str>) -> (Vec<Note>, Option<&str>) {
-    let read = || {
-        let text = comment?.strip_prefix(NOTES)?;
-        let mut documents = serde_json::Deserializer::from_str(text).into_iter::<Vec<Note>>();
-        let notes = documents.next()?.ok()?;
-        let rest = text.get(documents.byte_offset()..)?.strip_prefix(')')?;
-        Some((notes, Some(rest.strip_prefix(' ').unwrap_or(rest)).filter(|rest| !rest.is_empty())))
-    };
-    read().unwrap_or((Vec::new(), comment))
-}
-
-/// A comment with notes, as SQL.
-fn with_notes(notes: &[Note], comment: Option<&str>) -> String {
-    if notes.is_empty() {
-        return comment.map_or_else(|| "NULL".to_owned(), literal);
-    }
-    let json = serde_json::to_string(notes).unwrap_or_default();
-    let rest = comment.map(|comment| format!(" {comment}")).unwrap_or_default();
-    literal(&format!("{NOTES}{json}){rest}"))
-}
-
-/// The foreign keys that a rollback is to add to a partitioned table, as its comments note them.
-pub(super) fn noted(table: &Table) -> Vec<ForeignKey> {
-    let of_column = table.columns.iter().flat_map(|column| notes(column.comment.as_deref()).0);
-    of_column.map(|note| note.key(table)).collect()
-}
+use crate::sql::{qualified, quoted};
 
 /// The same foreign key on the columns that have old ids before a cut-over.
 fn on_old_ids(scope: &Scope<'_>, key: &ForeignKey) -> ForeignKey {
@@ -181,15 +94,6 @@ pub(super) fn add_again(scope: &Scope<'_>, top: &Table, key: &ForeignKey, defini
     statements
 }
 
-/// The foreign keys of partitions that a rollback has added, and that are not yet one of their table.
-pub(super) fn marked_keys<'a>(scope: &Scope<'a>) -> impl Iterator<Item = &'a ForeignKey> {
-    let facts = scope.facts;
-    facts.foreign_keys.iter().filter(move |key| {
-        without_mark(key.comment.as_deref()).is_some()
-            && facts.table(key.child).is_some_and(|child| child.parent.is_some())
-    })
-}
-
 /// A foreign key that a partitioned table is to have.
 struct Wanted<'a> {
     top: &'a Table,
@@ -211,39 +115,24 @@ fn wanted<'a>(scope: &Scope<'a>) -> Vec<Wanted<'a>> {
     let tops = scope.tables().into_iter().filter(|table| table.is_partitioned());
     let mut keys: Vec<ForeignKey> = tops.flat_map(noted).filter(is_of_key).collect();
     let has_note = |key: &&ForeignKey| keys.iter().any(|noted| is_alike(scope, key, noted));
-    let mut left: Vec<&ForeignKey> = marked_keys(scope).filter(|key| !has_note(key)).collect();
+    let mut left: Vec<&ForeignKey> = marked_keys(scope.facts).filter(|key| !has_note(key)).collect();
     while let Some(first) = left.first().copied() {
         let (same, others): (Vec<_>, Vec<_>) = left.into_iter().partition(|key| is_alike(scope, key, first));
         left = others;
         // The name of most of them: that of one partition can have been taken.
         let count = |name: &str| same.iter().filter(|key| key.name == name).count();
         let chosen = same.iter().rev().max_by_key(|key| count(&key.name));
-        keys.extend(chosen.and_then(|key| on_top(scope, key)));
+        keys.extend(chosen.and_then(|key| on_top(scope.facts, key)));
     }
     let of_key = |key: ForeignKey| {
         let (top, parent) = (scope.facts.table(key.child)?, scope.facts.table(key.parent)?);
         let has = |table: &Table, columns: &[i16]| columns.iter().all(|one| table.column(*one).is_some());
         let is_whole =
             has(top, &key.child_columns) && has(top, &key.set_columns) && has(parent, &key.parent_columns);
-        let marked = marked_keys(scope).filter(|one| is_alike(scope, one, &key)).collect();
+        let marked = marked_keys(scope.facts).filter(|one| is_alike(scope, one, &key)).collect();
         is_whole.then_some(Wanted { top, parent, key, marked })
     };
     keys.into_iter().filter_map(of_key).collect()
-}
-
-/// The foreign key of a partition, on the columns of its table.
-fn on_top(scope: &Scope<'_>, key: &ForeignKey) -> Option<ForeignKey> {
-    let (partition, top) = (scope.facts.table(key.child)?, scope.facts.table(scope.facts.top_of(key.child))?);
-    let columns = |columns: &[i16]| -> Option<Vec<i16>> {
-        let number = |column: &i16| Some(top.column_named(&partition.column(*column)?.name)?.number);
-        columns.iter().map(number).collect()
-    };
-    Some(ForeignKey {
-        child: top.oid,
-        child_columns: columns(&key.child_columns)?,
-        set_columns: columns(&key.set_columns)?,
-        ..key.clone()
-    })
 }
 
 /// Whether two tables of one partitioned table refer to the same columns with the same columns.

@@ -9,6 +9,7 @@ use super::checks::Names;
 use super::facts::{Index, Table};
 use super::lacking_old_ids::is_dropped;
 use super::member::Member;
+use super::primary_key;
 use super::replacement_index::{self, keeps_name};
 use super::scope::Scope;
 use crate::sql::{qualified, quoted};
@@ -25,13 +26,29 @@ pub(super) fn with_columns(scope: &Scope<'_>, names: impl Fn(&Member<'_>) -> Nam
         let old: Vec<Renamed> = members().map(|one| (one.old_id.name.clone(), names(one).old)).collect();
         let new: Vec<Renamed> = members().map(|one| (one.shadow_name.clone(), names(one).key)).collect();
         for (index, replacement) in pairs(scope, table, false) {
-            if scope.options.cut_over || !is_dropped(scope, table, index) {
+            let (has_old, has_new) = remain(scope, table, index, replacement);
+            if has_old {
                 rename(scope, (table, index), &old, &mut statements);
             }
-            rename(scope, (table, replacement), &new, &mut statements);
+            if has_new {
+                rename(scope, (table, replacement), &new, &mut statements);
+            }
+        }
+        if let Some(kept) = scope.kept_index(table).filter(|kept| kept.parent.is_none()) {
+            rename(scope, (table, kept), &old, &mut statements);
         }
     }
     statements
+}
+
+/// Which of the two indexes the cut-over or its rollback does not drop.
+fn remain(scope: &Scope<'_>, table: &Table, index: &Index, replacement: &Index) -> (bool, bool) {
+    let is_moved = primary_key::is_moved(scope, table, index, replacement);
+    if scope.options.cut_over {
+        (true, !is_moved)
+    } else {
+        (!is_moved && !is_dropped(scope, table, index), true)
+    }
 }
 
 /// The statements at the end of a migration.
@@ -65,13 +82,12 @@ fn pairs<'a>(
     table: &'a Table,
     keep_name: bool,
 ) -> impl Iterator<Item = (&'a Index, &'a Index)> {
-    let is_one = |index: &Index| {
-        index.parent.is_none()
-            && keeps_name(scope, table, index) == keep_name
-            && !scope.index_stays(table.oid, index)
+    let is_one = |(index, replacement): &(&Index, &Index)| {
+        let keeps =
+            keeps_name(scope, table, index) && !primary_key::is_moved(scope, table, index, replacement);
+        index.parent.is_none() && keeps == keep_name && !scope.index_stays(table.oid, index)
     };
-    let pairs: Vec<_> =
-        replacement_index::pairs(scope, table).into_iter().filter(|(index, _)| is_one(index)).collect();
+    let pairs: Vec<_> = replacement_index::pairs(scope, table).into_iter().filter(is_one).collect();
     pairs.into_iter()
 }
 

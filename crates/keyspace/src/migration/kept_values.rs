@@ -23,8 +23,10 @@ pub(super) fn find(scope: &Scope<'_>, found: &mut Vec<Finding>) {
     if !scope.keeps_values() || scope.options.cut_over {
         return;
     }
+    for member in scope.members.iter().chain(&scope.parts) {
+        moved_source::find(scope, member, found);
+    }
     for member in &scope.members {
-        moved_source::find(member, found);
         domain(member, found);
     }
     for table in scope.tables_and_partitions() {

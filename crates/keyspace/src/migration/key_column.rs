@@ -4,7 +4,7 @@ use super::facts::{Column, Facts, Index, Table};
 use super::finding::list;
 use super::numeric::is_numeric;
 use super::old_id::IdKind;
-use super::options::{KeyOptions, Target};
+use super::options::{KeyOptions, Options};
 use super::partitioned_key;
 use crate::error::{Error, SqlState};
 use crate::sql::{in_message, qualified, quoted};
@@ -18,16 +18,18 @@ use crate::sql::{in_message, qualified, quoted};
 pub(super) fn key_column<'a>(
     facts: &Facts,
     root: &'a Table,
-    options: &KeyOptions,
-    target: Target,
+    key: &KeyOptions,
+    options: &Options,
 ) -> Result<&'a Column, Error> {
+    let target = options.target;
     let name = qualified(&root.schema, &root.name);
     if root.kind != "r" && !root.is_partitioned() {
         let message = format!("{} is not an ordinary or partitioned table", in_message(&name));
         return Err(Error::new(SqlState::WrongObjectType, message));
     }
-    partitioned_key::check(facts, root, options.column, target)?;
-    let number = match options.column {
+    let shadow = key.column.and_then(|column| options.shadow(root.oid, column));
+    partitioned_key::check(facts, root, key.column, shadow)?;
+    let number = match key.column {
         Some(number) => number,
         None => {
             let index = root.primary_key().ok_or_else(|| {
@@ -216,6 +218,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use crate::migration::Target;
     use crate::migration::facts::IndexKey;
 
     fn index(is_primary: bool, columns: &[i16]) -> Index {
@@ -248,7 +251,8 @@ mod tests {
     }
 
     fn found(table: &Table, target: Target) -> Result<i16, Error> {
-        key_column(&Facts::default(), table, &KeyOptions::default(), target).map(|column| column.number)
+        let found = key_column(&Facts::default(), table, &KeyOptions::default(), &Options::new(target));
+        found.map(|column| column.number)
     }
 
     #[test]

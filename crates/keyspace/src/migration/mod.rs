@@ -25,9 +25,9 @@
 //! | `lacking_old_ids`, `dropped_indexes` | unique indexes that would refuse rows without an old id |
 //! | `index_columns` | the names of the columns of partitioned indexes |
 //! | [`partitioned_key`], `partitioned_key_findings`, [`companions`] | keys of partitioned tables, and the columns with which their rows are found |
-//! | [`foreign_keys`], `foreign_key_definition`, `foreign_keys_of_partitions`, [`required`], [`checks`] | the foreign keys, NOT NULL and the checks of the new columns |
+//! | [`foreign_keys`], `foreign_key_definition`, `foreign_key_notes`, `foreign_keys_of_partitions`, [`required`], [`checks`] | the foreign keys, NOT NULL and the checks of the new columns |
 //! | [`properties`], [`carried`] | what else the new objects take over, and findings about what they cannot |
-//! | `primary_key` | primary keys that move at the cut-over |
+//! | `primary_key`, `kept_index` | primary keys that move at the cut-over, and the index that keeps old ids unique |
 //! | [`kept_values`], [`moved_source`] | keys that keep their values in a wider column, and what gives them |
 //! | [`settle`] | what is left after a cut-over or its rollback |
 //! | `statistics`, [`verify`] | statistics and comparisons before a cut-over |
@@ -66,9 +66,11 @@ pub mod facts;
 pub mod finding;
 pub mod findings;
 mod foreign_key_definition;
+mod foreign_key_notes;
 pub mod foreign_keys;
 mod foreign_keys_of_partitions;
 mod index_columns;
+mod kept_index;
 pub mod kept_values;
 #[cfg(test)]
 mod kept_values_tests;
@@ -84,6 +86,8 @@ pub mod member;
 pub mod missed;
 #[cfg(test)]
 mod moved_key_tests;
+#[cfg(test)]
+mod moved_partitioned_key_tests;
 pub mod moved_source;
 mod name_words;
 pub mod names;

@@ -19,10 +19,22 @@ use crate::sql::{in_message, literal, quoted};
 /// The type of keys that keep their values.
 const WIDE: &str = "bigint";
 
-/// The statements of the cut-over. `old` and `key` are the names that the columns have then.
+/// The sequences of a column. For a partition, those that the column of its table does not have, too.
+fn own_sequences<'a>(scope: &Scope<'_>, member: &Member<'_>, of: &'a Column) -> Vec<&'a Sequence> {
+    let top = scope.of_top(member);
+    let above = if of.number == member.old_id.number { Some(top.old_id) } else { top.shadow };
+    let is_of_top = |sequence: &&Sequence| {
+        member.table.parent.is_some()
+            && above.is_some_and(|above| above.sequences.iter().any(|one| one.name == sequence.name))
+    };
+    of.sequences.iter().filter(|sequence| !is_of_top(sequence)).collect()
+}
+
+/// The statements of the cut-over. `old` and `key` are the names that the columns have then. A partition can
+/// have a default of its own, and up to PostgreSQL 16 an identity.
 pub(super) fn cut_over(scope: &Scope<'_>, member: &Member<'_>, old: &str, key: &str) -> Vec<String> {
     let narrow = |sequence: &&Sequence| sequence.type_name != WIDE;
-    let widened = member.old_id.sequences.iter().filter(narrow);
+    let widened = own_sequences(scope, member, member.old_id).into_iter().filter(narrow);
     let mut statements: Vec<String> =
         widened.map(|sequence| format!("ALTER SEQUENCE {} AS {WIDE}", sequence.name)).collect();
     statements.extend(moved(scope, member, member.old_id, (old, key)));
@@ -35,7 +47,7 @@ pub(super) fn roll_back(scope: &Scope<'_>, member: &Member<'_>, old: &str, key: 
     let type_name = &member.old_id.type_name;
     let narrowed = |sequence: &&Sequence| sequence.kind == IDENTITY && sequence.type_name != *type_name;
     let mut statements = Vec::new();
-    for sequence in shadow.sequences.iter().filter(narrowed) {
+    for sequence in own_sequences(scope, member, shadow).into_iter().filter(narrowed) {
         // A MAXVALUE of `bigint` becomes that of the other type by itself.
         let is_beyond = sequence.max != i64::MAX && sequence.max > range(type_name).1;
         let max = if is_beyond { " NO MAXVALUE" } else { "" };
@@ -43,14 +55,6 @@ pub(super) fn roll_back(scope: &Scope<'_>, member: &Member<'_>, old: &str, key: 
     }
     statements.extend(moved(scope, member, shadow, (key, old)));
     statements
-}
-
-/// The statements that move the default of a partition at a cut-over or its rollback. What else gives
-/// values to its column belongs to the table.
-pub(super) fn of_partition(part: &Member<'_>, is_back: bool, names: (&str, &str)) -> Vec<String> {
-    let Some(shadow) = part.shadow else { return Vec::new() };
-    let (from, names) = if is_back { (shadow, (names.1, names.0)) } else { (part.old_id, names) };
-    from.default.as_deref().map_or_else(Vec::new, |default| moved_default(part, default, names))
 }
 
 /// The statements that move a default.
@@ -66,7 +70,10 @@ fn moved_default(member: &Member<'_>, default: &str, names: (&str, &str)) -> Vec
 fn moved(scope: &Scope<'_>, member: &Member<'_>, from: &Column, names: (&str, &str)) -> Vec<String> {
     let table = member.table_sql();
     let mut statements = Vec::new();
-    if !from.identity.is_empty() {
+    let sequences = own_sequences(scope, member, from);
+    // Since PostgreSQL 17, the identity of a partition is that of its table.
+    let is_identity = sequences.iter().any(|sequence| sequence.kind == IDENTITY);
+    if is_identity {
         let (old, key) = (member.old_id.number, member.shadow_number);
         let to = if from.number == old { key } else { old };
         statements.push(format!(
@@ -78,7 +85,7 @@ fn moved(scope: &Scope<'_>, member: &Member<'_>, from: &Column, names: (&str, &s
     } else if let Some(default) = &from.default {
         statements.extend(moved_default(member, default, names));
     }
-    let owned = from.sequences.iter().filter(|sequence| sequence.kind == OWNED);
+    let owned = sequences.into_iter().filter(|sequence| sequence.kind == OWNED);
     let to = quoted(names.1);
     statements
         .extend(owned.map(|sequence| format!("ALTER SEQUENCE {} OWNED BY {table}.{to}", sequence.name)));
@@ -90,9 +97,9 @@ const IDENTITY: &str = "identity";
 const OWNED: &str = "owned";
 
 /// Refuses sequences that the caller may not alter, and warns of those that end where old ids do.
-pub(super) fn find(member: &Member<'_>, found: &mut Vec<Finding>) {
+pub(super) fn find(scope: &Scope<'_>, member: &Member<'_>, found: &mut Vec<Finding>) {
     let (table, column) = (member.table_sql(), &member.old_id.name);
-    for sequence in &member.old_id.sequences {
+    for sequence in own_sequences(scope, member, member.old_id) {
         let of = format!("column \"{column}\" of table {}", in_message(&table));
         if !sequence.is_owner {
             let error = Error::new(

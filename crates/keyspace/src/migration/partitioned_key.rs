@@ -7,7 +7,6 @@
 use super::facts::{Column, Facts, Table};
 use super::finding::list;
 use super::numeric::is_numeric;
-use super::options::Target;
 use crate::error::{Error, SqlState};
 use crate::sql::{in_message, qualified};
 
@@ -47,18 +46,28 @@ fn is_generated(column: &Column) -> bool {
     !column.identity.is_empty() || column.default.as_ref().is_some_and(|default| default.contains('('))
 }
 
-/// Refuses a partitioned table whose key cannot be migrated. `column` is the key, if it is known.
+/// Refuses a partitioned table whose key cannot be migrated. `column` is the key, if it is known, and `shadow`
+/// the column of keys, to which the primary key may have moved.
 ///
 /// # Errors
-/// 0A000 if the table is partitioned by its key, if it is not clear which column is the key, or if keys are
-/// to keep their values.
-pub(super) fn check(facts: &Facts, table: &Table, column: Option<i16>, target: Target) -> Result<(), Error> {
+/// 0A000 if the table is partitioned by its key, or if it is not clear which column is the key.
+pub(super) fn check(
+    facts: &Facts,
+    table: &Table,
+    column: Option<i16>,
+    shadow: Option<i16>,
+) -> Result<(), Error> {
     let Some(primary) = table.primary_key().filter(|_| table.is_partitioned()) else { return Ok(()) };
     let name = qualified(&table.schema, &table.name);
     let name = in_message(&name);
     let by = partitioned_by(facts, table);
     let of_primary: Vec<&Column> = primary.keys.iter().filter_map(|key| table.column(key.column)).collect();
-    let is_id = |number: i16| column.map_or_else(|| id_of(facts, table) == Some(number), |key| key == number);
+    let is_id = |number: i16| {
+        column.map_or_else(
+            || id_of(facts, table) == Some(number),
+            |key| key == number || shadow == Some(number),
+        )
+    };
     // What PostgreSQL generates is an id, and says more than what is left.
     let is_key = |one: &&&Column| {
         by.contains(&one.number)
@@ -89,12 +98,6 @@ pub(super) fn check(facts: &Facts, table: &Table, column: Option<i16>, target: T
         return Err(Error::new(SqlState::FeatureNotSupported, message)
             .detail(format!("The primary key contains {}, by which the table is not partitioned. One of them must have an identity, or a default that calls a function, and the others none.", list(&names)))
             .hint("Give the key a default that generates its values, for example nextval() of a sequence."));
-    }
-    if target.keeps_values() {
-        let message = format!("the key of partitioned table {name} cannot become bigint");
-        return Err(Error::new(SqlState::FeatureNotSupported, message)
-            .detail("The primary key would have to move at the cut-over, and PostgreSQL cannot build the counterpart of a primary key on a partitioned table before.")
-            .hint("Use target \"uuid\" or \"ulid\"."));
     }
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! What prevents the migration of the key of a partitioned table, or of columns that refer to it.
+//! What prevents the migration of the key of a partitioned table, or of columns that refer to it. Most of it is
+//! about rows that are looked up. If keys keep their values, none are.
 
 use super::companions::{self, MOST_COMPANIONS};
 use super::facts::{ForeignKey, Index, Table};
@@ -14,8 +15,9 @@ pub(super) fn find(scope: &Scope<'_>, found: &mut Vec<Finding>) {
     for key in scope.keys.iter().filter(|key| key.column.table.is_partitioned()) {
         of_key(scope, key, found);
     }
-    let is_reference =
-        |member: &&Member<'_>| !member.is_key && scope.key_of(member).column.table.is_partitioned();
+    let is_reference = |member: &&Member<'_>| {
+        !member.is_key && !scope.keeps_values() && scope.key_of(member).column.table.is_partitioned()
+    };
     for member in scope.members.iter().filter(is_reference) {
         found.extend(of_reference(scope, member).map(|error| Finding::error(member.table, error)));
     }
@@ -38,8 +40,11 @@ fn of_key(scope: &Scope<'_>, key: &Key<'_>, found: &mut Vec<Finding>) {
             "Add the primary key to each partition, and attach its index with ALTER INDEX ... ATTACH PARTITION.".to_owned(),
         );
     }
-    let others = companions::of_key(table, key.column.old_id.number);
-    if let Some(other) = others.iter().find_map(|other| scope.member(table.oid, *other)) {
+    let shadow = key.column.shadow.map(|shadow| shadow.number);
+    let others = companions::of_key(table, key.column.old_id.number, shadow);
+    let is_looked_up = !scope.keeps_values();
+    let mut migrated = others.iter().filter_map(|other| scope.member(table.oid, *other));
+    if let Some(other) = migrated.next().filter(|_| is_looked_up) {
         refuse(
             format!(
                 "{of_name} contains column \"{}\", which is also part of the migration",
@@ -49,7 +54,7 @@ fn of_key(scope: &Scope<'_>, key: &Key<'_>, found: &mut Vec<Finding>) {
             "Migrate one of the keys after the other.".to_owned(),
         );
     }
-    if others.len() > MOST_COMPANIONS {
+    if is_looked_up && others.len() > MOST_COMPANIONS {
         refuse(
             format!("{of_name} has {} columns", primary.keys.len()),
             "Rows are looked up by the key and the other columns of the primary key.",
@@ -71,8 +76,12 @@ fn of_key(scope: &Scope<'_>, key: &Key<'_>, found: &mut Vec<Finding>) {
             .map(|column| column.name.clone())
             .collect();
         let message = format!("the key of partitioned table {shown} is column \"{column}\"");
-        let error = Error::new(SqlState::ObjectNotInPrerequisiteState, message)
-            .detail(format!("Rows are found by it together with {}.", list(&names)));
+        let detail = if is_looked_up {
+            format!("Rows are found by it together with {}.", list(&names))
+        } else {
+            format!("The primary key contains {}, too.", list(&names))
+        };
+        let error = Error::new(SqlState::ObjectNotInPrerequisiteState, message).detail(detail);
         found.push(Finding::note(table, error));
     }
 }

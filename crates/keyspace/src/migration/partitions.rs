@@ -292,17 +292,30 @@ pub(super) fn attach(scope: &Scope<'_>, table: &Table, index: &Index) -> Option<
         let (of, name) = (qualified(&table.schema, &table.name), quoted(&name));
         statements.push(format!("ALTER TABLE {of} ADD CONSTRAINT {name} UNIQUE USING INDEX {name}{timing}"));
     }
-    let is_constraint = !statements.is_empty();
+    let mut step = attach_index(table, &name, (parent, &to), statements);
+    step.done = existing.is_some_and(|one| one.parent.is_some());
+    Some(step)
+}
+
+/// The step that attaches an index of a partition to one of the table that it is a partition of. `before` are
+/// the statements that make a constraint of it, if it is to be one.
+pub(super) fn attach_index(
+    table: &Table,
+    name: &str,
+    (parent, to): (&Table, &str),
+    before: Vec<String>,
+) -> Step {
+    let is_constraint = !before.is_empty();
+    let mut statements = before;
     statements.push(format!(
         "ALTER INDEX {} ATTACH PARTITION {}",
-        qualified(&parent.schema, &to),
-        qualified(&table.schema, &name)
+        qualified(&parent.schema, to),
+        qualified(&table.schema, name)
     ));
     let mut step =
         Step::new(Phase::Indexed, table, format!("attach index \"{name}\" to \"{to}\""), statements);
     step.lock = Some(if is_constraint { Lock::AccessExclusive } else { Lock::ShareUpdateExclusive });
     step.other = Some((parent.oid, Lock::AccessShare));
     step.evaluates = is_constraint;
-    step.done = existing.is_some_and(|one| one.parent.is_some());
-    Some(step)
+    step
 }

@@ -8,6 +8,7 @@ use super::facts::{Facts, Index, Table};
 use super::finding::Finding;
 use super::findings;
 use super::foreign_keys;
+use super::kept_index;
 use super::member::Member;
 use super::names::COMMENT;
 use super::options::Options;
@@ -211,7 +212,7 @@ fn fill(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>) {
 fn indexes(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>, findings: &mut Vec<Finding>) {
     if !table.is_partitioned() {
         index(scope, table, steps, findings);
-        primary_key::steps(scope, table, steps);
+        kept_index::steps(scope, table, steps);
         return;
     }
     let all = || std::iter::once(table).chain(scope.partitions_of(table.oid));
@@ -229,6 +230,7 @@ fn indexes(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>, findings: &m
         };
         steps.extend(old.filter(has_replacement).filter_map(|index| partitions::attach(scope, table, index)));
     }
+    kept_index::steps(scope, table, steps);
 }
 
 fn index(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>, findings: &mut Vec<Finding>) {

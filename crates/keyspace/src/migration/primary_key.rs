@@ -3,23 +3,26 @@
 //! end.
 //!
 //! PostgreSQL drops the index of a primary key with it. So before the cut-over a second unique index
-//! on the old ids is built, which keeps them unique until the end, and becomes the primary key again at
-//! a rollback. The rollback drops the index on keys, and with it the foreign keys on them. The steps
-//! that make them are then left once more.
+//! on the old ids is built (`kept_index`), which keeps them unique until the end, and becomes the primary
+//! key again at a rollback. The rollback drops the index on keys, and with it the foreign keys on them. The
+//! steps that make them are then left once more.
+//!
+//! That of a partitioned table moves together with those of its partitions.
 
 use super::facts::{Index, Table};
 use super::finding::{Finding, list_of_objects};
-use super::phase::Phase;
 use super::properties;
 use super::replacement_index;
 use super::scope::Scope;
-use super::step::{Lock, Runs, Statement, Step};
+use super::step::Statement;
 use crate::error::{Error, SqlState};
-use crate::sql::{in_message, qualified, quoted};
+use crate::sql::{in_message, literal, qualified, quoted};
 
-/// Whether the primary key of a table moves at the cut-over.
+/// Whether the primary key of a table moves at the cut-over. That of a partition moves with that of its table.
 pub(super) fn moves(scope: &Scope<'_>, table: &Table) -> bool {
     let options = scope.options;
+    let top = table.parent.and_then(|_| scope.facts.table(scope.facts.top_of(table.oid)));
+    let table = top.unwrap_or(table);
     options.move_primary_key
         && !options.cut_over
         && options.views.is_empty()
@@ -28,17 +31,18 @@ pub(super) fn moves(scope: &Scope<'_>, table: &Table) -> bool {
 
 /// Why a primary key cannot move at the cut-over, as the end of a sentence.
 fn stays(scope: &Scope<'_>, table: &Table, primary: &Index) -> Option<String> {
-    if table.is_partitioned() {
-        return Some("the table is partitioned".to_owned());
-    }
-    let constraint = primary.constraint.as_ref();
-    if constraint.is_some_and(|constraint| constraint.deferrable) {
+    if primary.constraint.as_ref().is_some_and(|constraint| constraint.deferrable) {
         return Some("it is deferrable, and an index that keeps old ids unique would not be".to_owned());
     }
     let mut members = primary.keys.iter().filter_map(|key| scope.member(table.oid, key.column));
     if let Some(member) = members.find(|member| !scope.is_required(member)) {
         return Some(format!("rows may lack \"{}\" for a while", member.shadow_name));
     }
+    is_used(table, primary)
+}
+
+/// What else needs the primary key of a table or partition, as the end of a sentence.
+fn is_used(table: &Table, primary: &Index) -> Option<String> {
     // An UPDATE of a published table fails if a list of columns or a filter does not fit the replica
     // identity, which is the primary key.
     let is_identity = table.replica_identity == "d" || primary.is_replica_identity;
@@ -49,7 +53,7 @@ fn stays(scope: &Scope<'_>, table: &Table, primary: &Index) -> Option<String> {
     if let Some(publication) = publication.filter(|_| is_identity) {
         return Some(format!("publication \"{}\" lists the old ids, or filters by them", publication.name));
     }
-    let dependents = &constraint?.dependents;
+    let dependents = &primary.constraint.as_ref()?.dependents;
     (!dependents.is_empty()).then(|| format!("it is needed by {}", list_of_objects(dependents)))
 }
 
@@ -79,64 +83,34 @@ pub(super) fn find(scope: &Scope<'_>, found: &mut Vec<Finding>) {
                 format!("primary key \"{}\" of table {} does not move at the cut-over", primary.name, in_message(&name)),
                 format!("It moves at the end of the migration, because {why}. The foreign keys that refer to keys of this table stay until then, too."),
             ));
+        } else {
+            found.extend(
+                scope.partitions_of(table.oid).filter_map(|partition| of_partition(scope, partition)),
+            );
         }
     }
 }
 
-/// Adds the steps of one table to a plan: the index that keeps old ids unique. It comes after its
-/// replacement, which is then the one that finds duplicates (fault C21).
-pub(super) fn steps(scope: &Scope<'_>, table: &Table, steps: &mut Vec<Step>) {
-    let Some(primary) = scope.old_primary_key(table).filter(|_| !scope.options.cut_over) else { return };
-    let (name, moves) = (scope.options.old_name(&primary.name), moves(scope, table));
-    let kept = scope.kept_index(table);
-    let client = |action: String, statement: String, detail: &str| {
-        let mut step = Step::new(Phase::Indexed, table, action, vec![statement]);
-        step.lock = Some(Lock::ShareUpdateExclusive);
-        step.runs = Runs::Client;
-        step.detail = detail.to_owned();
-        step
-    };
-    if let Some(kept) = kept.filter(|kept| !moves || !kept.is_valid) {
-        let (kind, detail) = if kept.is_valid {
-            ("index", "the primary key does not move at the cut-over")
-        } else {
-            ("invalid index", "left over from a build that was interrupted")
-        };
-        let statement = format!("DROP INDEX CONCURRENTLY {}", qualified(&table.schema, &name));
-        steps.push(client(format!("drop {kind} \"{name}\""), statement, detail));
-    }
-    if moves {
-        let detail = "keeps old ids unique when the primary key moves at the cut-over";
-        let action = format!("build unique index \"{name}\"");
-        let mut step = client(action, copy(scope, table, primary, &name), detail);
-        step.rows = table.rows;
-        step.bytes = primary.bytes;
-        step.done = kept.is_some_and(|kept| kept.is_valid);
-        steps.push(step);
-    }
-}
-
-/// The statement that builds the same index as that of a primary key.
-fn copy(scope: &Scope<'_>, table: &Table, primary: &Index, name: &str) -> String {
-    let list = |columns: &mut dyn Iterator<Item = i16>| {
-        columns.map(|column| scope.column_sql(table, column)).collect::<Vec<_>>().join(", ")
-    };
-    let mut sql = format!(
-        "CREATE UNIQUE INDEX CONCURRENTLY {} ON {} USING btree ({})",
-        quoted(name),
-        qualified(&table.schema, &table.name),
-        list(&mut primary.keys.iter().map(|key| key.column))
+/// Refuses a partition whose primary key cannot move with that of its table.
+fn of_partition(scope: &Scope<'_>, partition: &Table) -> Option<Finding> {
+    let primary = partition.primary_key()?;
+    let why = is_used(partition, primary)?;
+    let name = qualified(&partition.schema, &partition.name);
+    let message = format!(
+        "primary key \"{}\" of partition {} cannot move at the cut-over",
+        primary.name,
+        in_message(&name)
     );
-    if !primary.include.is_empty() {
-        sql.push_str(&format!(" INCLUDE ({})", list(&mut primary.include.iter().copied())));
-    }
-    if !primary.options.is_empty() {
-        sql.push_str(&format!(" WITH ({})", primary.options.join(", ")));
-    }
-    if let Some(tablespace) = &primary.tablespace {
-        sql.push_str(&format!(" TABLESPACE {}", quoted(tablespace)));
-    }
-    sql
+    let hint = if scope.keeps_values() {
+        "Remove the reason until the migration is finalized."
+    } else {
+        "Remove the reason until the migration is finalized, or let primary keys move at the end (move_primary_key => false)."
+    };
+    let detail = format!("It would have to, with that of its table. But {why}.");
+    Some(Finding::error(
+        partition,
+        Error::new(SqlState::FeatureNotSupported, message).detail(detail).hint(hint),
+    ))
 }
 
 /// Whether two indexes are on old ids and on keys, and the primary key moves from one to the other at
@@ -151,7 +125,8 @@ pub(super) fn cut_over(scope: &Scope<'_>) -> Vec<Statement> {
     for table in scope.tables().into_iter().filter(|table| moves(scope, table)) {
         let Some(primary) = scope.old_primary_key(table) else { continue };
         let Some(replacement) = replacement_index::existing(scope, table, primary) else { continue };
-        statements.extend(move_to(table, primary, replacement));
+        statements.push(drop(table, primary).into());
+        statements.extend(add(scope, table, primary, replacement));
     }
     statements
 }
@@ -185,18 +160,23 @@ pub(super) fn check_roll_back(scope: &Scope<'_>) -> Result<(), Error> {
             format!("primary key \"{name}\" of table {} cannot move back to the old ids", in_message(&of));
         let error = Error::new(SqlState::ObjectNotInPrerequisiteState, message);
         if old.is_none() {
+            // PostgreSQL cannot build it concurrently.
+            let concurrently = if table.is_partitioned() { "" } else { " CONCURRENTLY" };
             return Err(error.detail("The unique index on the old ids is missing, or not valid.").hint(
                 format!(
-                    "CREATE UNIQUE INDEX CONCURRENTLY on the same columns of old ids, with the name {}.",
+                    "CREATE UNIQUE INDEX{concurrently} on the same columns of old ids, with the name {}.",
                     quoted(&scope.options.old_name(name))
                 ),
             ));
         }
-        let dependents =
-            primary.constraint.as_ref().map(|constraint| list_of_objects(&constraint.dependents));
-        if let Some(dependents) = dependents.filter(|dependents| !dependents.is_empty()) {
+        // Those of partitions are dropped with it.
+        let parts = scope.partitions_of(table.oid).filter_map(Table::primary_key);
+        let constraints = std::iter::once(primary).chain(parts).filter_map(|one| one.constraint.as_ref());
+        let dependents: Vec<String> =
+            constraints.flat_map(|constraint| constraint.dependents.iter().cloned()).collect();
+        if !dependents.is_empty() {
             return Err(error
-                .detail(format!("It is needed by {dependents}."))
+                .detail(format!("It is needed by {}.", list_of_objects(&dependents)))
                 .hint("Drop these objects, and try again."));
         }
     }
@@ -213,27 +193,8 @@ pub(super) fn drop_moved(scope: &Scope<'_>) -> Vec<String> {
 pub(super) fn add_again(scope: &Scope<'_>) -> Vec<Statement> {
     let mut statements = Vec::new();
     for (table, old, primary) in moved(scope) {
-        statements.extend(old.into_iter().flat_map(|old| add(table, primary, old)));
+        statements.extend(old.into_iter().flat_map(|old| add(scope, table, primary, old)));
     }
-    statements
-}
-
-/// The statement that drops the index that was built to be kept, with the migration.
-pub(super) fn remove(scope: &Scope<'_>) -> Vec<String> {
-    let of_table = |table| {
-        let kept = scope.kept_index(table)?;
-        Some(drop_index(table, kept))
-    };
-    scope.tables().into_iter().filter_map(of_table).collect()
-}
-
-pub(super) fn drop_index(table: &Table, index: &Index) -> String {
-    format!("DROP INDEX {}", qualified(&table.schema, &index.name))
-}
-
-fn move_to(table: &Table, from: &Index, to: &Index) -> Vec<Statement> {
-    let mut statements = vec![drop(table, from).into()];
-    statements.extend(add(table, from, to));
     statements
 }
 
@@ -244,18 +205,60 @@ fn drop(table: &Table, primary: &Index) -> String {
 
 /// The statements that make a primary key of an index, with the name and the properties of another
 /// one that has been dropped.
-fn add(table: &Table, from: &Index, to: &Index) -> Vec<Statement> {
+fn add(scope: &Scope<'_>, table: &Table, from: &Index, to: &Index) -> Vec<Statement> {
     let (of, name) = (qualified(&table.schema, &table.name), quoted(&from.name));
-    let as_owner_of = Some(table.oid);
-    let index = quoted(&to.name);
-    // As for every constraint of an index, PostgreSQL looks at the checks of the table.
-    let text = format!("ALTER TABLE {of} ADD CONSTRAINT {name} PRIMARY KEY USING INDEX {index}");
-    let mut statements = vec![Statement { text, as_owner_of }];
-    if from.is_replica_identity {
-        let text = format!("ALTER TABLE {of} REPLICA IDENTITY USING INDEX {name}");
-        statements.push(Statement { text, as_owner_of });
+    let mut statements: Vec<Statement> = Vec::new();
+    let moved = attached(scope, table, from, to);
+    if table.is_partitioned() {
+        // The function gives a constraint the name of its index.
+        for (table, from, to) in moved.iter().filter(|(_, from, to)| from.name != to.name) {
+            let index = qualified(&table.schema, &to.name);
+            statements.push(format!("ALTER INDEX {index} RENAME TO {}", quoted(&from.name)).into());
+        }
+        statements.push(of_partitioned_table(scope, table, &from.name).into());
+    } else {
+        // As for every constraint of an index, PostgreSQL looks at the checks of the table.
+        let index = quoted(&to.name);
+        let text = format!("ALTER TABLE {of} ADD CONSTRAINT {name} PRIMARY KEY USING INDEX {index}");
+        statements.push(Statement { text, as_owner_of: Some(table.oid) });
     }
-    let properties = properties::of_index(table, from, to, &from.name);
-    statements.extend(properties.into_iter().map(Statement::from));
+    for (table, from, to) in moved {
+        if from.is_replica_identity {
+            let of = qualified(&table.schema, &table.name);
+            let text = format!("ALTER TABLE {of} REPLICA IDENTITY USING INDEX {}", quoted(&from.name));
+            statements.push(Statement { text, as_owner_of: Some(table.oid) });
+        }
+        let properties = properties::of_index(table, from, to, &from.name);
+        statements.extend(properties.into_iter().map(Statement::from));
+    }
     statements
+}
+
+/// Two indexes of a table, followed by those that are attached to them, each with the partition.
+fn attached<'a>(
+    scope: &Scope<'a>,
+    table: &'a Table,
+    from: &'a Index,
+    to: &'a Index,
+) -> Vec<(&'a Table, &'a Index, &'a Index)> {
+    let mut all = vec![(table, from, to)];
+    for partition in scope.partitions_of(scope.facts.top_of(table.oid)) {
+        let above = all.iter().find(|(one, ..)| partition.parent == Some(one.oid));
+        let Some((_, from, to)) = above.copied() else { continue };
+        let of = |index: &Index| partition.indexes.iter().find(|one| one.parent == Some(index.oid));
+        if let (Some(from), Some(to)) = (of(from), of(to)) {
+            all.push((partition, from, to));
+        }
+    }
+    all
+}
+
+/// The statement that makes a primary key of the unique index of a partitioned table and those of its
+/// partitions. PostgreSQL has no command for it, so a function of ours does it.
+pub(super) fn of_partitioned_table(scope: &Scope<'_>, table: &Table, index: &str) -> String {
+    format!(
+        "SELECT {}.key_migration_add_primary_key({}::pg_catalog.regclass)",
+        scope.facts.internal_schema,
+        literal(&qualified(&table.schema, index))
+    )
 }

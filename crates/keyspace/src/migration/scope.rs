@@ -62,7 +62,7 @@ impl<'a> Scope<'a> {
                 let message = format!("table with OID {} does not exist", key.table);
                 Error::new(SqlState::UndefinedTable, message)
             })?;
-            let old_id = key_column(facts, table, key, options.target)?;
+            let old_id = key_column(facts, table, key, options)?;
             found.push(Found { table, old_id, is_key: true, key: key.table, declared: true });
         }
         for reference in &facts.references {
@@ -391,11 +391,19 @@ impl<'a> Scope<'a> {
     /// The index that keeps old ids unique once the primary key has moved, while it has not moved yet.
     pub fn kept_index(&self, table: &'a Table) -> Option<&'a Index> {
         let primary = self.old_primary_key(table)?;
+        // That of a partition may have any name once it is attached.
+        let parent = table.parent.and_then(|parent| self.facts.table(parent));
+        if let Some(of_parent) = parent.and_then(|parent| self.kept_index(parent))
+            && let Some(attached) = table.indexes.iter().find(|index| index.parent == Some(of_parent.oid))
+        {
+            return Some(attached);
+        }
         let name = self.options.old_name(&primary.name);
         table.indexes.iter().find(|index| {
             index.name == name
                 && index.is_unique
                 && index.constraint.is_none()
+                && index.parent.is_none()
                 && index.predicate.is_none()
                 && index.keys.iter().map(|key| key.column).eq(primary.keys.iter().map(|key| key.column))
         })
@@ -485,7 +493,7 @@ fn member<'a>(
 /// The column of the key of a table.
 fn found_key<'a>(options: &Options, facts: &'a Facts, table: u32) -> Option<&'a Column> {
     let key = options.keys.iter().find(|key| key.table == table)?;
-    key_column(facts, facts.table(table)?, key, options.target).ok()
+    key_column(facts, facts.table(table)?, key, options).ok()
 }
 
 /// The error for a column that would be part of a migration twice.

@@ -2,8 +2,9 @@
 //! columns that lead now become NOT NULL, and constraints that have moved are validated.
 
 use super::checks;
+use super::foreign_key_notes::marked_keys;
 use super::foreign_keys;
-use super::foreign_keys_of_partitions::{self, marked_keys};
+use super::foreign_keys_of_partitions;
 use super::kept_values;
 use super::phase::Phase;
 use super::required;
@@ -33,7 +34,7 @@ pub fn steps(scope: &Scope<'_>) -> Vec<Step> {
 pub fn refusal(scope: &Scope<'_>, step: &Step) -> Option<Error> {
     step.other?;
     // What a rollback adds to partitions is not among those of the tables.
-    let of_partitions = marked_keys(scope).map(|key| (key, None));
+    let of_partitions = marked_keys(scope.facts).map(|key| (key, None));
     scope.foreign_keys().into_iter().chain(of_partitions).find_map(|(key, replacement)| {
         let (_, error) = stranger(scope, key, replacement)?;
         [key.child, scope.facts.top_of(key.child)].contains(&step.table).then_some(error)
