@@ -2,6 +2,7 @@
 //! until it acquires all locks within the lock timeout.
 
 use keyspace::migration::list_of_objects;
+use keyspace::migration::nodes::{Form, NodeStep};
 use keyspace::migration::step::{Lock, Statement};
 use keyspace::migration::{
     Facts, Phase, Scope, clashes, cutover, cutover_view, findings, old_id_source, plan, rules,
@@ -12,6 +13,7 @@ use keyspace::{Error, SqlState};
 use pgrx::prelude::*;
 
 use super::catalog::in_time;
+use super::nodes::{origin, steps as node_steps};
 use super::runner::Runner;
 use super::state::{self, COLUMN, KEY, MARK, MIGRATION, Migration, TABLE};
 use super::{catalog, surroundings, verify};
@@ -71,6 +73,7 @@ pub(super) fn check_start(
     ignored: Ignored,
 ) -> Result<(), Failure> {
     let extension = runner.extension;
+    node_steps::allow(extension, migration, NodeStep::Change(Form::Keys))?;
     let mut facts = migration.facts(extension)?;
     check_verified(migration, &Scope::new(&facts, &migration.options)?, ignored)?;
     surroundings::add(extension, &mut facts, &migration.options)?;
@@ -236,10 +239,16 @@ pub(super) fn roll_back(runner: &mut Runner, migration: &Migration) -> Result<bo
             forget_views(runner)
         });
     }
+    if node_steps::is_left(runner.extension, migration, NodeStep::Change(Form::Unprepared))? {
+        node_steps::allow(runner.extension, migration, NodeStep::Change(Form::Unprepared))?;
+    }
     let remove = |migration: &Migration, facts: &Facts| Ok(plain(cutover::remove(facts, &migration.options)));
     let lock_order =
         |migration: &Migration, facts: &Facts| Ok(cutover::lock_order_of(facts, &migration.options));
     run_on(runner, migration, "roll back", lock_order, remove, |runner| {
+        if !migration.options.nodes.is_empty() {
+            origin::drop_of(runner.relation);
+        }
         state::remove(runner.extension, runner.relation)?;
         Ok(())
     })

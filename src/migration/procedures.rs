@@ -7,6 +7,7 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use keyspace::migration::nodes::{Form, NodeStep};
 use keyspace::migration::plan::Plan;
 use keyspace::migration::step::{Lock, Runs, Statement, Step};
 use keyspace::migration::{Facts, Phase, Scope, settle as left};
@@ -18,6 +19,8 @@ use super::backfill::{Backfill, Outcome};
 use super::batch_error;
 use super::cutover::{self, Ignored};
 use super::next_table;
+use super::nodes::origin::FillOrigin;
+use super::nodes::steps as node_steps;
 use super::runner::{Runner, altered};
 use super::settle::{self, BeforeRollback};
 use super::state::{self, COLUMN, MIGRATION, Migration, Pace};
@@ -75,6 +78,8 @@ struct Progress {
     was_altered: bool,
     /// The current backfill.
     backfill: Option<Box<Backfill>>,
+    /// The origin of its changes, if the migration is one on several nodes.
+    origin: Option<FillOrigin>,
     throttle: Throttle,
     /// Tables with rows that no key can be added to, and the error that says so. The others are filled
     /// first.
@@ -278,6 +283,7 @@ fn begin(
         planned: VecDeque::new(),
         was_altered: false,
         backfill: None,
+        origin: None,
         throttle: Throttle::new(),
         stuck: Vec::new(),
         returned_at: None,
@@ -429,6 +435,11 @@ impl Progress {
             return Err(refusal.clone().into());
         }
         let next = next_step(&plan, through, &self.stuck);
+        if !migration.options.nodes.is_empty()
+            && self.node_step(migration, through, next.map(|step| step.phase))?
+        {
+            return Ok(true);
+        }
         // Nothing after the backfill works without all keys.
         if next.is_none_or(|step| step.phase > Phase::Backfilled)
             && let Some((_, error)) = self.stuck.first()
@@ -457,6 +468,40 @@ impl Progress {
             _ if is_by_statements(step) => self.run(migration, through, step),
             _ => self.compare(migration),
         }
+    }
+
+    /// Whether other nodes allow the next phase. If this node has come to the end of one, stores that, and
+    /// returns whether it did.
+    fn node_step(
+        &mut self,
+        migration: &Migration,
+        through: Phase,
+        next: Option<Phase>,
+    ) -> Result<bool, Failure> {
+        let extension = self.runner.extension;
+        let prepare = NodeStep::Change(Form::OldIds);
+        if next.is_none_or(|phase| phase > Phase::Prepared) {
+            if node_steps::is_left(extension, migration, prepare)? {
+                node_steps::taken(extension, migration, prepare)?;
+                return Ok(true);
+            }
+        } else if node_steps::is_left(extension, migration, prepare)? {
+            node_steps::allow(extension, migration, prepare)?;
+        }
+        if next.is_none_or(|phase| phase > Phase::Backfilled) {
+            let is_filled = through >= Phase::Backfilled && self.stuck.is_empty();
+            if is_filled && node_steps::is_left(extension, migration, NodeStep::Fill)? {
+                node_steps::allow(extension, migration, NodeStep::Fill)?;
+                node_steps::taken(extension, migration, NodeStep::Fill)?;
+                return Ok(true);
+            }
+        } else if next == Some(Phase::Backfilled) {
+            node_steps::allow(extension, migration, NodeStep::Fill)?;
+            if self.origin.is_none() {
+                self.origin = Some(FillOrigin::take(self.runner.relation)?);
+            }
+        }
+        Ok(false)
     }
 
     /// The plan. Reading the catalogs about all tables for each step would take most of the time if
@@ -578,6 +623,9 @@ impl Progress {
             return Ok(true);
         }
         let left = max_pages.map(|most| (most - self.pages).max(1));
+        if let Some(origin) = &self.origin {
+            origin.use_in_transaction();
+        }
         let batch = backfill.batch(&self.runner, pace, left)?;
         self.pages += batch.pages;
         self.pause = pace.pause;

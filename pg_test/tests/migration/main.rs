@@ -12,6 +12,7 @@ mod looked_ahead;
 mod many_partitions;
 mod many_tables;
 mod moved_key;
+mod nodes;
 mod other_keys;
 mod partitioned;
 mod partitioned_key;

@@ -58,8 +58,11 @@ pub(super) fn find(scope: &Scope<'_>, found: &mut Vec<Finding>) {
     let Some(surroundings) = &scope.facts.surroundings else { return };
     for table in scope.tables_and_partitions() {
         let Some(uses) = surroundings.table(table.oid) else { continue };
-        subscriptions(table, uses, found);
-        extensions(table, uses, found);
+        // Nodes that migrate together receive each other's rows.
+        if scope.options.nodes.is_empty() {
+            subscriptions(table, uses, found);
+        }
+        extensions(scope, table, uses, found);
         programs(table, uses, found);
     }
 }
@@ -89,7 +92,7 @@ fn subscriptions(table: &Table, uses: &TableUse, found: &mut Vec<Finding>) {
     ));
 }
 
-fn extensions(table: &Table, uses: &TableUse, found: &mut Vec<Finding>) {
+fn extensions(scope: &Scope<'_>, table: &Table, uses: &TableUse, found: &mut Vec<Finding>) {
     let name = qualified(&table.schema, &table.name);
     let sends = |wanted: &str| {
         uses.replication
@@ -103,6 +106,8 @@ fn extensions(table: &Table, uses: &TableUse, found: &mut Vec<Finding>) {
                 format!("Extension {extension} replicates this database in all directions."),
                 "Migrate the key before the node joins, or after it has left.".to_owned(),
             )),
+            Replication::Subscription { .. } | Replication::Set { .. } if !scope.options.nodes.is_empty() => {
+            }
             Replication::Subscription { extension, names, is_certain } => {
                 let drop = names.first().map_or_else(String::new, |first| {
                     format!(

@@ -9,6 +9,7 @@
 //!
 //! | module | subject |
 //! | --- | --- |
+//! | [`agreement`] | what must be the same on all nodes |
 //! | [`position`] | a position in the WAL of a node |
 //! | [`form`] | the forms of rows on the wire, and which of them a node can apply |
 //! | [`step`], [`progress`] | the steps of a node, and what it has done so far |
@@ -16,6 +17,7 @@
 //! | [`state`] | the document that tells other nodes |
 //! | [`local_write`] | the writes of a migration that other nodes must not receive |
 
+pub mod agreement;
 pub mod form;
 pub mod local_write;
 pub mod position;
