@@ -108,6 +108,9 @@ CREATE TABLE keyspace_internal.key_migration_node (
     agreement text,
     state jsonb,
     stored_at timestamp with time zone NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    -- The library reads it by its number.
+    is_closed boolean NOT NULL DEFAULT false,
+    unequal_parts jsonb,
     PRIMARY KEY (system_identifier, database, migration, node),
     FOREIGN KEY (system_identifier, database, migration) REFERENCES keyspace_internal.key_migration ON DELETE CASCADE,
     CHECK ((progress IS NULL) OPERATOR(pg_catalog.<>) (state IS NULL))

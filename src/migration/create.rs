@@ -76,6 +76,8 @@ fn create(
     state::check_may_write()?;
     let mut options = arguments.options(relation)?;
     options.nodes = nodes::settings::checked(extension, nodes, &options)?;
+    // Replication finds rows by their primary keys, which must change with the names (fault D04).
+    options.move_primary_key |= !options.nodes.is_empty();
     refuse_migrated(extension, relation)?;
     let (facts, options) = fresh(extension, options, &[])?;
     let plan = plan::plan(&facts, &options)?;
@@ -292,6 +294,7 @@ fn extensible_migration(
             ))
             .into());
     }
+    nodes::steps::check_extensible(extension, &migration)?;
     Ok(migration)
 }
 
@@ -465,6 +468,15 @@ fn key_migration_set(
         }
         if migration.options.target.keeps_values() && move_primary_key == Some(false) {
             return Err(must_move(relation).into());
+        }
+        if !migration.options.nodes.is_empty() {
+            if move_primary_key == Some(false) {
+                let detail = "On several nodes, replication finds rows by their primary keys.";
+                return Err(must_move(relation).detail(detail).into());
+            }
+            if fire_triggers == Some(true) {
+                return Err(nodes::settings::fires_triggers().into());
+            }
         }
         state::write(
             "UPDATE {} SET batch_pages = COALESCE($4, batch_pages), pause = COALESCE($5, pause), \

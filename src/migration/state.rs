@@ -203,6 +203,23 @@ pub(super) fn remove(extension: Extension, relation: pg_sys::Oid) -> SpiResult<(
     Ok(())
 }
 
+/// Makes a migration one that has just been created, with the keys and references that it has.
+pub(super) fn reset(extension: Extension, relation: pg_sys::Oid) -> SpiResult<()> {
+    for (statement, table) in [
+        ("DELETE FROM {} WHERE {own} AND migration OPERATOR(pg_catalog.=) $3", MARK),
+        ("DELETE FROM {} WHERE {own} AND migration OPERATOR(pg_catalog.=) $3", TABLE),
+        ("UPDATE {} SET new_attribute = NULL WHERE {own} AND migration OPERATOR(pg_catalog.=) $3", COLUMN),
+        (
+            "UPDATE {} SET verified_at = NULL, cut_over_at = NULL, was_cut_over = false \
+             WHERE {own} AND relation OPERATOR(pg_catalog.=) $3",
+            MIGRATION,
+        ),
+    ] {
+        write(statement, table, extension, relation, [])?;
+    }
+    Ok(())
+}
+
 /// Removes the state of migrations whose tables were dropped.
 pub(super) fn remove_dropped(extension: Extension) -> SpiResult<()> {
     let dropped = "SELECT m.relation FROM {} AS m WHERE {own} \

@@ -120,7 +120,7 @@ fn release() {
 
 /// Ends the use of the origin with the transaction. After a rollback, the procedure has ended, too.
 #[pgrx::pg_guard]
-unsafe extern "C-unwind" fn at_end(event: pg_sys::XactEvent::Type, _: *mut c_void) {
+unsafe extern "C-unwind" fn at_end(event: pg_sys::XactEvent::Type, _argument: *mut c_void) {
     use pg_sys::XactEvent::{XACT_EVENT_ABORT, XACT_EVENT_COMMIT, XACT_EVENT_PREPARE};
     if !IS_OURS.get() {
         return;

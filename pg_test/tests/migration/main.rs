@@ -13,6 +13,8 @@ mod many_partitions;
 mod many_tables;
 mod moved_key;
 mod nodes;
+mod nodes_compared;
+mod nodes_cut_over;
 mod other_keys;
 mod partitioned;
 mod partitioned_key;

@@ -1,26 +1,26 @@
 //! Migrations on two servers that replicate to each other: with pglogical before PostgreSQL 16, natively
 //! from 16 on.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pg_test::replication::Method;
 use pg_test::{InstallTree, Server, load};
 use postgres::Client;
 
-use crate::{DATABASE, number};
+use crate::{DATABASE, number, run_statements};
 
-const NAMES: [&str; 2] = ["node1", "node2"];
+pub(crate) const NAMES: [&str; 2] = ["node1", "node2"];
 /// The orders that exist on both before the migration.
 const ORDERS: u32 = 12_000;
 
-struct Pair {
-    method: Method,
-    servers: [Server; 2],
+pub(crate) struct Pair {
+    pub(crate) method: Method,
+    pub(crate) servers: [Server; 2],
 }
 
 impl Pair {
     /// Two nodes with the same orders, which replicate both ways.
-    fn start(orders: u32) -> Self {
+    pub(crate) fn start(orders: u32) -> Self {
         let tree = InstallTree::from_environment().unwrap();
         let method = Method::of(&tree).unwrap();
         let mut settings = method.settings(&tree).unwrap();
@@ -50,20 +50,20 @@ impl Pair {
         pair
     }
 
-    fn both(&self) -> [&Server; 2] {
+    pub(crate) fn both(&self) -> [&Server; 2] {
         [&self.servers[0], &self.servers[1]]
     }
 
-    fn clients(&self) -> [Client; 2] {
+    pub(crate) fn clients(&self) -> [Client; 2] {
         [0, 1].map(|at| self.servers[at].connect(DATABASE).unwrap())
     }
 
     /// Stops what this server receives from the other.
-    fn stop_receiving(&self, client: &mut Client, server: &Server) {
+    pub(crate) fn stop_receiving(&self, client: &mut Client, server: &Server) {
         self.receive(client, server, "disable", "DISABLE");
     }
 
-    fn receive_again(&self, client: &mut Client, server: &Server) {
+    pub(crate) fn receive_again(&self, client: &mut Client, server: &Server) {
         self.receive(client, server, "enable", "ENABLE");
     }
 
@@ -79,21 +79,21 @@ impl Pair {
         client.batch_execute(&statement).unwrap();
     }
 
-    fn wait_until_applied(&self) {
+    pub(crate) fn wait_until_applied(&self) {
         self.method.wait_until_applied(&self.both(), DATABASE).unwrap();
     }
 }
 
-fn create(client: &mut Client) {
+pub(crate) fn create(client: &mut Client) {
     client.batch_execute("SELECT key_migration_create('orders', nodes => '{1, 2}')").unwrap();
 }
 
-fn advance(client: &mut Client, through: &str) -> Result<(), postgres::Error> {
+pub(crate) fn advance(client: &mut Client, through: &str) -> Result<(), postgres::Error> {
     client.batch_execute(&format!("CALL key_migration_advance('orders', through => '{through}')"))
 }
 
 /// Passes the state of each node to the other.
-fn exchange(clients: &mut [Client; 2]) {
+pub(crate) fn exchange(clients: &mut [Client; 2]) {
     let states: Vec<String> = clients
         .iter_mut()
         .map(|client| {
@@ -106,28 +106,31 @@ fn exchange(clients: &mut [Client; 2]) {
     }
 }
 
-/// Exchanges states until a step is allowed.
-fn when_ready(pair: &Pair, clients: &mut [Client; 2], through: &str) {
+/// Exchanges states until a step is allowed, first on one node and then on the other.
+pub(crate) fn when_ready(pair: &Pair, clients: &mut [Client; 2], through: &str) {
+    on_both(pair, clients, |client| run_statements(client, through));
+}
+
+/// The same for any step.
+pub(crate) fn on_both(
+    pair: &Pair,
+    clients: &mut [Client; 2],
+    step: impl Fn(&mut Client) -> Result<(), postgres::Error>,
+) {
     for at in [0, 1] {
-        let mut refusal = None;
-        for _ in 0..200 {
-            match advance(&mut clients[at], through) {
-                Ok(()) => {
-                    refusal = None;
-                    break;
-                }
-                Err(error) => refusal = Some(error),
-            }
-            pair.wait_until_applied();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while let Err(error) = step(&mut clients[at]) {
+            let refusal = error.as_db_error().unwrap_or_else(|| panic!("{}: {error}", NAMES[at]));
+            assert_eq!(refusal.code().code(), "55000", "{}: {refusal:?}", NAMES[at]);
+            assert!(Instant::now() < deadline, "{}: {refusal:?}", NAMES[at]);
+            // An apply worker that has failed is started again.
+            pair.method.reconnect(&pair.both(), DATABASE).unwrap();
             exchange(clients);
-        }
-        if let Some(error) = refusal {
-            panic!("{}: {:?}", NAMES[at], error.as_db_error());
         }
     }
 }
 
-fn detail(result: Result<(), postgres::Error>) -> String {
+pub(crate) fn detail(result: Result<(), postgres::Error>) -> String {
     let error = result.unwrap_err();
     let error = error.as_db_error().unwrap();
     assert_eq!(error.code().code(), "55000", "{error:?}");
@@ -135,18 +138,22 @@ fn detail(result: Result<(), postgres::Error>) -> String {
 }
 
 /// Rows of both, without the numbers of columns that differ.
-fn rows(client: &mut Client, table: &str, order: &str) -> Vec<String> {
+pub(crate) fn rows(client: &mut Client, table: &str, order: &str) -> Vec<String> {
     let query = format!("SELECT t::text FROM {table} AS t ORDER BY {order}");
     client.query(&query, &[]).unwrap().iter().map(|row| row.get(0)).collect()
 }
 
 /// A slot that shows what a server would send, without what has an origin.
-fn watch(client: &mut Client) {
+pub(crate) fn watch(client: &mut Client) {
     client.query("SELECT pg_create_logical_replication_slot('watch', 'test_decoding')", &[]).unwrap();
 }
 
 /// The changes of our tables that it would send since the last call.
-fn sent(client: &mut Client) -> i64 {
+pub(crate) fn sent(client: &mut Client) -> i64 {
+    // What is not flushed is not decoded.
+    client
+        .batch_execute("SET synchronous_commit = on; SELECT pg_logical_emit_message(true, 'test', '')")
+        .unwrap();
     number(
         client,
         "SELECT count(*) FROM pg_logical_slot_get_changes('watch', NULL, NULL, 'only-local', 'on')
@@ -154,7 +161,7 @@ fn sent(client: &mut Client) -> i64 {
     )
 }
 
-fn assert_equal(clients: &mut [Client; 2]) {
+pub(crate) fn assert_equal(clients: &mut [Client; 2]) {
     for client in clients.iter_mut() {
         assert_eq!(number(client, "SELECT count(*) FROM orders WHERE id_new IS NULL"), 0);
         assert_eq!(number(client, "SELECT count(*) FROM audit WHERE order_id_new IS NULL"), 0);
@@ -165,7 +172,7 @@ fn assert_equal(clients: &mut [Client; 2]) {
 }
 
 /// Both nodes are prepared, and have noted their positions, which have arrived.
-fn prepare(pair: &Pair, clients: &mut [Client; 2]) {
+pub(crate) fn prepare(pair: &Pair, clients: &mut [Client; 2]) {
     clients.iter_mut().for_each(create);
     exchange(clients);
     for client in clients.iter_mut() {

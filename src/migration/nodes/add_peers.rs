@@ -6,6 +6,7 @@ use pgrx::AnyArray;
 use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
 
+use super::change::peers_lock;
 use super::own_state::own_state;
 use super::steps::{self, of_one_node};
 use super::stored::Nodes;
@@ -39,7 +40,9 @@ fn key_migration_add_peers(
 fn add(extension: Extension, relation: pg_sys::Oid, peers: Option<AnyArray>) -> Result<(), Failure> {
     check_transaction(c"key_migration_add_peers()")?;
     state::check_may_write()?;
-    let migration = state::existing(extension, state::migration_of(extension, relation)?)?;
+    let relation = state::migration_of(extension, relation)?;
+    peers_lock(extension, relation)?.wait();
+    let migration = super::stored::existing(extension, relation)?;
     let Some(mut nodes) = Nodes::read(extension, migration.relation, &migration.options.nodes)? else {
         return Err(of_one_node(migration.relation).into());
     };
@@ -48,7 +51,8 @@ fn add(extension: Extension, relation: pg_sys::Oid, peers: Option<AnyArray>) -> 
         own.check_peer(&peer, nodes.peer(peer.node))?;
         nodes.store_peer(extension, peer)?;
     }
-    steps::mark(extension, &migration, &mut nodes)
+    steps::mark(extension, &migration, &mut nodes)?;
+    steps::compare(extension, &migration, &mut nodes)
 }
 
 /// Reads the array.

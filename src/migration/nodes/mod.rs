@@ -8,12 +8,31 @@
 //! | [`own_state`], [`node_state`] | the state of this node, and the function that returns it |
 //! | [`add_peers`] | the function that takes in the states of other nodes |
 //! | [`steps`] | which step this node may take, and what is stored after one |
+//! | [`fence`] | the trigger that makes writers wait |
+//! | [`change`] | the changes of form: what they need besides their statements |
+//! | [`read_rows`], [`digests`], [`compare`], [`correct`] | the comparison with the first node, and the rows that take its keys |
 //! | [`origin`] | the replication origin of the backfill |
 
 mod add_peers;
+pub(super) mod change;
+mod compare;
+mod correct;
+mod digests;
+pub(super) mod fence;
 mod node_state;
 pub(super) mod origin;
 mod own_state;
+mod read_rows;
 pub(super) mod settings;
 pub(super) mod steps;
 pub(super) mod stored;
+
+use keyspace::{Error, SqlState};
+
+/// The error for a cut-over by views, after which the tables have other names.
+pub(super) fn views_refused() -> Error {
+    let message = "a migration on several nodes cannot be cut over by views";
+    Error::new(SqlState::FeatureNotSupported, message)
+        .detail("Replication finds tables by their names.")
+        .hint("Use way => 'rename'.")
+}

@@ -27,7 +27,7 @@ fn key_migration_node_state(migration: Option<pg_sys::Oid>, fcinfo: pg_sys::Func
 
 fn read(extension: Extension, relation: pg_sys::Oid) -> Result<String, Failure> {
     state::check_may_write()?;
-    let migration = state::existing(extension, state::migration_of(extension, relation)?)?;
+    let migration = super::stored::existing(extension, state::migration_of(extension, relation)?)?;
     let nodes = Nodes::read(extension, migration.relation, &migration.options.nodes)?
         .ok_or_else(|| super::steps::of_one_node(migration.relation))?;
     Ok(own_state(extension, &migration, &nodes)?.to_json())

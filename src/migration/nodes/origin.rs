@@ -22,10 +22,10 @@ impl FillOrigin {
         Ok(Self(SessionOrigin::take(&name(migration))?))
     }
 
-    /// Makes this transaction one that stays on this node, and over which every change of another node
-    /// wins.
-    pub(in crate::migration) fn use_in_transaction(&self) {
-        self.0.use_in_transaction(LocalWrite::Fill.commit_time() - UNIX_EPOCH);
+    /// Makes this transaction one that stays on this node, with the commit time of the write. Over that
+    /// of a backfill, every change of another node wins.
+    pub(in crate::migration) fn use_in_transaction(&self, write: LocalWrite) {
+        self.0.use_in_transaction(write.commit_time() - UNIX_EPOCH);
     }
 }
 

@@ -40,11 +40,22 @@ pub(in crate::migration) fn checked(
             .into());
     }
     if options.fire_triggers {
-        return Err(invalid("fire_triggers cannot be used with nodes".to_owned())
-            .detail("The backfill stays on this node, and so would everything that triggers write.")
+        return Err(fires_triggers().into());
+    }
+    if options.target.keeps_values() {
+        let message = format!("nodes cannot be used with target \"{}\"", options.target.name());
+        return Err(Error::new(SqlState::FeatureNotSupported, message)
+            .detail("The keys are the old ids, and nodes need not agree on them.")
+            .hint("Migrate the key on one node after the other, each while its subscriptions are disabled.")
             .into());
     }
     own_number(extension, &found)?;
     replication_origin::check()?;
     Ok(found)
+}
+
+/// The error for a backfill on several nodes that would fire triggers.
+pub(in crate::migration) fn fires_triggers() -> Error {
+    Error::new(SqlState::InvalidParameterValue, "fire_triggers cannot be used with nodes")
+        .detail("The backfill stays on this node, and so would everything that triggers write.")
 }

@@ -2,7 +2,7 @@
 
 use keyspace::migration::Scope;
 use keyspace::migration::nodes::rules::Own;
-use keyspace::migration::nodes::{Form, NodeState, NodeStep, Peer, Refusal, check};
+use keyspace::migration::nodes::{Form, NodeState, NodeStep, Peer, Refusal, check, check_confirmed};
 use keyspace::{Error, SqlState};
 use pgrx::pg_sys;
 
@@ -22,11 +22,67 @@ pub(super) fn of_one_node(migration: pg_sys::Oid) -> Error {
         .hint("To migrate it on several nodes, name them when you create the migration.")
 }
 
+/// Refuses a migration of this node alone.
+///
+/// # Errors
+/// 55000.
+pub(in crate::migration) fn check_several(migration: &Migration) -> Result<(), Error> {
+    if migration.options.nodes.is_empty() { Err(of_one_node(migration.relation)) } else { Ok(()) }
+}
+
+/// Refuses to add anything to a migration whose tables are prepared: other nodes would not have it.
+///
+/// # Errors
+/// 55000.
+pub(in crate::migration) fn check_extensible(
+    extension: Extension,
+    migration: &Migration,
+) -> Result<(), Failure> {
+    if !is_left(extension, migration, NodeStep::Change(Form::Unprepared))? {
+        return Ok(());
+    }
+    let message = format!(
+        "the key migration of table {} is prepared, and cannot be extended on several nodes",
+        relation_name(migration.relation)
+    );
+    Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
+        .hint("Roll the migration back on all nodes, and create it again.")
+        .into())
+}
+
+/// Refuses to go on with tables that have changed since this node was prepared, so that it would send
+/// columns that other nodes do not have.
+///
+/// # Errors
+/// 55000.
+pub(in crate::migration) fn check_agreement(
+    extension: Extension,
+    migration: &Migration,
+) -> Result<(), Failure> {
+    let nodes = Nodes::read(extension, migration.relation, &migration.options.nodes)?;
+    let Some(agreed) = nodes.and_then(|nodes| nodes.agreement) else { return Ok(()) };
+    if present_agreement(extension, migration)? == agreed {
+        return Ok(());
+    }
+    let message = format!(
+        "the tables of the key migration of table {} have changed since they were prepared",
+        relation_name(migration.relation)
+    );
+    Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
+        .detail("Other nodes would not have the same new columns.")
+        .hint("Undo the change, for example a new foreign key to the table, until the migration is finalized. Or roll the migration back on all nodes, and create it again.")
+        .into())
+}
+
 /// Refuses a step for which other nodes are not ready.
 fn check_step(step: NodeStep, nodes: &Nodes, own: &NodeState) -> Result<(), Refusal> {
     let peers: Vec<Peer> = nodes.peers.iter().map(|peer| peer.as_peer_of(own)).collect();
+    let confirmed = nodes.peers.iter().map(|peer| (peer.as_peer_of(own), own.confirmed_by(peer)));
+    let confirmed: Vec<_> = confirmed.collect();
+    let progress = nodes.progress;
     let own = Own { node: nodes.node, nodes: &nodes.nodes, progress: nodes.progress, clock: own.clock };
-    check(step, &own, &peers)
+    check(step, &own, &peers)?;
+    check_confirmed(step, &progress, &confirmed)
 }
 
 /// Refuses a step of a migration on several nodes for which other nodes are not ready. A migration of this
@@ -75,8 +131,103 @@ pub(in crate::migration) fn taken(
     if step == NodeStep::Change(Form::OldIds) && nodes.agreement.is_none() {
         nodes.agreement = Some(present_agreement(extension, migration)?);
     }
+    if step == NodeStep::Change(Form::Unprepared) {
+        nodes.agreement = None;
+    }
     nodes.progress = nodes.progress.after(step, position(), now());
     nodes.store_progress(extension)?;
+    Ok(())
+}
+
+/// What is next if writers on this node are to go on without a change of form.
+pub(in crate::migration) enum Opening {
+    /// It announces that first.
+    Announce,
+    /// They go on, if the other nodes know of the announcement.
+    Open,
+    /// They do not wait any more.
+    Done,
+}
+
+/// What is next if writers on this node are to go on.
+///
+/// # Errors
+/// 55000 if the migration is one of this node alone.
+pub(in crate::migration) fn opening(extension: Extension, migration: &Migration) -> Result<Opening, Failure> {
+    let nodes = Nodes::read(extension, migration.relation, &migration.options.nodes)?
+        .ok_or_else(|| of_one_node(migration.relation))?;
+    Ok(match (nodes.progress.closed, nodes.progress.withdrawing) {
+        (None, _) => Opening::Done,
+        (Some(_), None) => Opening::Announce,
+        (Some(_), Some(_)) => Opening::Open,
+    })
+}
+
+/// The error for a step that has to be tried again, because states of other nodes are being taken in.
+pub(in crate::migration) fn taken_in(migration: pg_sys::Oid) -> Error {
+    let message = format!(
+        "another session is taking in states of nodes for the key migration of table {}",
+        relation_name(migration)
+    );
+    Error::new(SqlState::LockNotAvailable, message)
+        .hint("End the transaction of that session, and try again.")
+}
+
+/// Refuses to forget a migration on several nodes before the other nodes have removed theirs: they need
+/// the state of this one for that.
+///
+/// # Errors
+/// 55000.
+pub(in crate::migration) fn check_forgotten(
+    extension: Extension,
+    migration: &Migration,
+    is_confirmed: bool,
+) -> Result<(), Failure> {
+    let Some(nodes) = Nodes::read(extension, migration.relation, &migration.options.nodes)? else {
+        return Ok(());
+    };
+    let is_removed = |node: &NodeState| {
+        node.progress.form == Form::Unprepared && node.progress.round == nodes.progress.round
+    };
+    if nodes.progress.round == 0 || is_confirmed {
+        return Ok(());
+    }
+    let left = nodes.nodes.iter().copied().filter(|node| *node != nodes.node);
+    let Some(node) = left.into_iter().find(|node| !nodes.peer(*node).is_some_and(is_removed)) else {
+        return Ok(());
+    };
+    let message = format!(
+        "the key migration of table {} has been removed on this node, but perhaps not on node {node}",
+        relation_name(migration.relation)
+    );
+    Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message)
+        .detail("That node needs key_migration_node_state() of this one.")
+        .hint(format!("Roll the migration back on node {node}, then pass key_migration_node_state() of node {node} to key_migration_add_peers() here. If node {node} is lost, use confirm."))
+        .into())
+}
+
+/// Stores on the first node that the keys of all nodes have been compared, once the others have compared
+/// theirs with its own.
+///
+/// # Errors
+/// Those of SPI itself.
+pub(super) fn compare(extension: Extension, migration: &Migration, nodes: &mut Nodes) -> Result<(), Failure> {
+    let is_first = nodes.nodes.first() == Some(&nodes.node);
+    let progress = &nodes.progress;
+    let has_compared = |peer: &NodeState| peer.progress.round == progress.round && peer.progress.compared;
+    if !is_first
+        || progress.compared
+        || progress.form != Form::OldIds
+        || nodes.peers.len() + 1 != nodes.nodes.len()
+        || !nodes.peers.iter().all(has_compared)
+    {
+        return Ok(());
+    }
+    let own = own_state(extension, migration, nodes)?;
+    if check_step(NodeStep::Compare, nodes, &own).is_ok() {
+        nodes.progress = nodes.progress.after(NodeStep::Compare, position(), now());
+        nodes.store_progress(extension)?;
+    }
     Ok(())
 }
 

@@ -1,12 +1,13 @@
 //! What is stored of this node and of the others: the table `key_migration_node`.
 
+use keyspace::migration::nodes::differences::Unequal;
 use keyspace::migration::nodes::{NodeState, Progress};
 use keyspace::{Error, SqlState};
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
 use crate::encoding::{ServerText, from_utf8};
-use crate::migration::state::{self, NODE};
+use crate::migration::state::{self, COLUMN, Migration, NODE};
 use crate::sequences::own::identity;
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
@@ -22,6 +23,9 @@ pub(in crate::migration) struct Nodes {
     pub(super) progress: Progress,
     /// The digest of what must be the same on all nodes, once it is fixed.
     pub(super) agreement: Option<String>,
+    /// The parts of tables whose keys may differ from those of the first node; `None` before a
+    /// comparison.
+    pub(super) unequal: Option<Unequal>,
     /// The last states of the others.
     pub(super) peers: Vec<NodeState>,
 }
@@ -46,23 +50,27 @@ impl Nodes {
             nodes: nodes.to_vec(),
             progress: Progress::default(),
             agreement: None,
+            unequal: None,
             peers: Vec::new(),
         };
         let query = "SELECT n.node, pg_catalog.convert_to(n.progress::text, 'UTF8'), n.agreement, \
-                            pg_catalog.convert_to(n.state::text, 'UTF8') \
+                            pg_catalog.convert_to(n.state::text, 'UTF8'), \
+                            pg_catalog.convert_to(n.unequal_parts::text, 'UTF8') \
                      FROM {} AS n WHERE {own} AND n.migration = $3 ORDER BY n.node";
         let rows = state::select(query, NODE, extension, &state::arguments(migration, []), |rows| {
             rows.map(|row| {
                 let text =
                     |at: usize| -> SpiResult<Option<String>> { Ok(row.get::<Vec<u8>>(at)?.map(from_utf8)) };
-                Ok((row.get::<i32>(1)?.unwrap_or(0), text(2)?, row.get::<String>(3)?, text(4)?))
+                Ok((row.get::<i32>(1)?.unwrap_or(0), text(2)?, row.get::<String>(3)?, text(4)?, text(5)?))
             })
             .collect::<SpiResult<Vec<_>>>()
         })?;
-        for (number, progress, agreement, state) in rows {
+        for (number, progress, agreement, state, unequal) in rows {
             if let Some(progress) = progress.filter(|_| number == node) {
-                found.progress = serde_json::from_str(&progress).map_err(|_| unreadable(migration))?;
+                found.progress = Progress::from_json(&progress).ok_or_else(|| unreadable(migration))?;
                 found.agreement = agreement;
+                let read = |parts: &str| Unequal::from_json(parts).ok_or_else(|| unreadable(migration));
+                found.unequal = unequal.as_deref().map(read).transpose()?;
             }
             if let Some(state) = state.filter(|_| number != node) {
                 found.peers.push(NodeState::from_json(&state)?);
@@ -71,23 +79,45 @@ impl Nodes {
         Ok(Some(found))
     }
 
-    /// Stores the progress of this node.
+    /// Stores the progress of this node. Other nodes rely on it as soon as they are told, so it must not
+    /// be lost by a crash.
     pub(super) fn store_progress(&self, extension: Extension) -> SpiResult<()> {
-        let progress = serde_json::to_string(&self.progress).unwrap_or_default();
+        force_sync_commit();
+        let progress = self.progress.to_json();
         state::write(
-            "INSERT INTO {} (system_identifier, database, migration, node, progress, agreement) \
-             VALUES ($1, $2, $3, $4, $5::jsonb, $6) ON CONFLICT (system_identifier, database, migration, node) \
-             DO UPDATE SET progress = EXCLUDED.progress, agreement = EXCLUDED.agreement, stored_at = clock_timestamp()",
+            "INSERT INTO {} (system_identifier, database, migration, node, progress, agreement, is_closed) \
+             VALUES ($1, $2, $3, $4, $5::jsonb, $6, $7) ON CONFLICT (system_identifier, database, migration, node) \
+             DO UPDATE SET progress = EXCLUDED.progress, agreement = EXCLUDED.agreement, is_closed = EXCLUDED.is_closed, \
+                           stored_at = clock_timestamp()",
             NODE,
             extension,
             self.migration,
-            [self.node.into(), progress.into(), self.agreement.clone().into()],
+            [
+                self.node.into(),
+                progress.into(),
+                self.agreement.clone().into(),
+                self.progress.closed.is_some().into(),
+            ],
         )?;
         Ok(())
     }
 
-    /// Stores the state of another node.
+    /// Stores which parts of tables have to be compared row by row.
+    pub(super) fn store_unequal(&self, extension: Extension) -> SpiResult<()> {
+        let unequal = self.unequal.as_ref().map(Unequal::to_json);
+        state::write(
+            "UPDATE {} SET unequal_parts = $5::jsonb WHERE {own} AND migration = $3 AND node = $4",
+            NODE,
+            extension,
+            self.migration,
+            [self.node.into(), unequal.map(ServerText).into()],
+        )?;
+        Ok(())
+    }
+
+    /// Stores the state of another node, which relies on it in the same way.
     pub(super) fn store_peer(&mut self, extension: Extension, peer: NodeState) -> SpiResult<()> {
+        force_sync_commit();
         state::write(
             "INSERT INTO {} (system_identifier, database, migration, node, state) \
              VALUES ($1, $2, $3, $4, $5::jsonb) ON CONFLICT (system_identifier, database, migration, node) \
@@ -106,6 +136,40 @@ impl Nodes {
     pub(super) fn peer(&self, node: i32) -> Option<&NodeState> {
         self.peers.iter().find(|peer| peer.node == node)
     }
+}
+
+/// Makes this transaction commit synchronously, whatever `synchronous_commit` is.
+fn force_sync_commit() {
+    // SAFETY: sets a variable of this backend, until the end of the transaction.
+    unsafe { pg_sys::ForceSyncCommit() };
+}
+
+/// A migration, even if it is finalized here: other nodes still need the state of this one.
+///
+/// # Errors
+/// 42704 if there is none.
+pub(super) fn existing(extension: Extension, relation: pg_sys::Oid) -> Result<Migration, Failure> {
+    match state::load(extension, relation)? {
+        Some(migration) if migration.is_finalized && !migration.options.nodes.is_empty() => Ok(migration),
+        _ => state::existing(extension, relation),
+    }
+}
+
+/// Whether a table is part of a migration on several nodes that is prepared here.
+///
+/// # Errors
+/// Those of SPI itself.
+pub(in crate::migration) fn is_of_several(extension: Extension, table: pg_sys::Oid) -> SpiResult<bool> {
+    let query = "SELECT c.migration FROM {} AS c WHERE {own} AND c.relation = $3 LIMIT 1";
+    let migration = state::select(query, COLUMN, extension, &state::arguments(table, []), |mut rows| {
+        rows.next().map_or(Ok(None), |row| row.get::<pg_sys::Oid>(1))
+    })?;
+    let Some(migration) = migration else { return Ok(false) };
+    let query = "SELECT count(*) FROM {} AS n WHERE {own} AND n.migration = $3 AND n.progress IS NOT NULL";
+    let count = state::select(query, NODE, extension, &state::arguments(migration, []), |rows| {
+        rows.first().get_one::<i64>()
+    })?;
+    Ok(count.unwrap_or(0) > 0)
 }
 
 /// The number of this node, which must be one of these.

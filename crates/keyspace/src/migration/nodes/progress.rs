@@ -14,7 +14,8 @@ pub struct Progress {
     pub form: Form,
     /// How often it has changed this form.
     pub round: u32,
-    /// Where it did so last: later rows have this form.
+    /// Since where it sends rows of this form only: where it closed the former one, or changed to this
+    /// one without that.
     pub entered: Position,
     /// When it was prepared, by its own clock, in microseconds since 1970. Rows that have been
     /// changed since, here or by what was sent, have a key.
@@ -48,7 +49,8 @@ impl Progress {
                 if self.form == Form::Unprepared {
                     self.prepared_at = Some(clock);
                 }
-                (self.form, self.round, self.entered) = (form, self.round + 1, position);
+                let entered = self.last_of_form().unwrap_or(position);
+                (self.form, self.round, self.entered) = (form, self.round + 1, entered);
                 (self.closed, self.withdrawing) = (None, None);
                 if form == Form::Unprepared {
                     (self.prepared_at, self.mark, self.filled, self.compared) = (None, None, None, false);
@@ -62,6 +64,17 @@ impl Progress {
             NodeStep::Open => (self.closed, self.withdrawing) = (None, None),
         }
         self
+    }
+
+    /// As it is stored.
+    pub fn to_json(&self) -> String {
+        // There are only numbers, strings and truth values, so this cannot fail.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Reads what is stored; `None` if another version of the library has stored it.
+    pub fn from_json(json: &str) -> Option<Self> {
+        serde_json::from_str(json).ok()
     }
 
     /// Since where it sends nothing more in its present form, if it keeps to that.

@@ -131,13 +131,18 @@ impl NodeState {
 
     /// What this state tells a node, given by its own state.
     pub fn as_peer_of(&self, own: &Self) -> Peer {
-        let arrived = own.receives_from.iter().filter_map(|slot| self.slots.get(slot)).min();
         Peer {
             node: self.node,
             progress: self.progress,
-            arrived: arrived.copied(),
+            arrived: self.confirmed_by(own),
             seen: self.seen.get(&own.node).copied(),
         }
+    }
+
+    /// Up to where another node has confirmed that everything of this one has arrived, by the slots from
+    /// which it receives; `None` if it has no subscription to this node.
+    pub fn confirmed_by(&self, peer: &Self) -> Option<Position> {
+        peer.receives_from.iter().filter_map(|slot| self.slots.get(slot)).min().copied()
     }
 
     /// Whether it is of the same database of the same server as another, or of a copy.

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used)]
 
 use super::rules::Own;
-use super::{Form, LocalWrite, NodeState, NodeStep, Position, Progress, check, local_write};
+use super::{
+    Form, LocalWrite, NodeState, NodeStep, Position, Progress, Refusal, check, check_confirmed, local_write,
+};
 use crate::error::SqlState;
 
 fn state(node: i32) -> NodeState {
@@ -185,6 +187,33 @@ fn a_node_is_refused_what_another_is_not_ready_for() {
         detail(refusal(NodeStep::Close, compared, &[&peer])),
         "Node 2 is prepared, which does not fit."
     );
+}
+
+#[test]
+fn a_change_waits_until_the_others_have_confirmed_the_former_form() {
+    let (own, mut peer) = (state(1), state(2));
+    let compared = Progress { form: Form::OldIds, round: 1, compared: true, ..Progress::default() };
+    peer.progress = compared.after(NodeStep::Close, Position(4), 5);
+    let check = |step, progress: Progress, confirmed| {
+        check_confirmed(step, &progress, &[(peer.as_peer_of(&own), confirmed)])
+    };
+    let cut_over = NodeStep::Change(Form::Keys);
+    assert_eq!(check(cut_over, compared, Some(Position(9))), Err(Refusal::NotClosedYet));
+    let closed = compared.after(NodeStep::Close, Position(6), 7);
+    let behind = |confirmed| Err(Refusal::NotConfirmed { node: 2, required: Position(6), confirmed });
+    assert_eq!(check(cut_over, closed, None), behind(None));
+    assert_eq!(check(cut_over, closed, Some(Position(5))), behind(Some(Position(5))));
+    assert_eq!(check(cut_over, closed, Some(Position(6))), Ok(()));
+    // It announces that its writers go on.
+    let withdrawing = closed.after(NodeStep::Withdraw, Position(8), 9);
+    assert_eq!(check(cut_over, withdrawing, Some(Position(9))), Err(Refusal::NotClosedYet));
+    // Rows that the next form accepts, too, need nothing.
+    assert_eq!(check(NodeStep::Change(Form::OldIds), Progress::default(), None), Ok(()));
+    // A node that has changed has confirmed it before.
+    peer.progress = peer.progress.after(cut_over, Position(10), 11);
+    assert_eq!(check_confirmed(cut_over, &closed, &[(peer.as_peer_of(&own), None)]), Ok(()));
+    assert_eq!(peer.progress.entered, Position(4));
+    assert_eq!(own.confirmed_by(&peer), Some(Position(16)));
 }
 
 #[test]
