@@ -2176,6 +2176,12 @@ COMMENT ON FUNCTION @extschema@.key_migration_usage(regclass) IS
 /* </end connected objects> */
 
 /* <begin connected objects> */
+-- src/migration/nodes/add_peers.rs
+-- pg_keyspace::migration::nodes::add_peers::key_migration_add_peers
+-- Skipped due to `#[pgrx(sql = false)]`
+/* </end connected objects> */
+
+/* <begin connected objects> */
 -- src/migration/primary_key.rs
 -- pg_keyspace::migration::primary_key::key_migration_add_primary_key
 -- Skipped due to `#[pgrx(sql = false)]`

@@ -79,6 +79,12 @@ impl Pair {
         client.batch_execute(&statement).unwrap();
     }
 
+    /// Starts apply workers that have failed again, and waits until everything is applied.
+    pub(crate) fn catch_up(&self) {
+        self.method.reconnect(&self.both(), DATABASE).unwrap();
+        self.wait_until_applied();
+    }
+
     pub(crate) fn wait_until_applied(&self) {
         self.method.wait_until_applied(&self.both(), DATABASE).unwrap();
     }
@@ -258,8 +264,7 @@ fn fault_d01_updates_on_their_way_win_over_the_backfill() {
     for (client, of) in [(&mut first, &pair.servers[0]), (&mut second, &pair.servers[1])] {
         pair.receive_again(client, of);
     }
-    pair.method.reconnect(&pair.both(), DATABASE).unwrap();
-    pair.wait_until_applied();
+    pair.catch_up();
     for client in &mut clients {
         assert_eq!(number(client, "SELECT count(*) FROM orders WHERE id IN (2, 6) AND total = 999"), 2);
         assert_eq!(number(client, "SELECT count(*) FROM orders WHERE id = 8 AND total = 111"), 1);

@@ -129,8 +129,7 @@ fn trap_m22_rows_on_their_way_are_no_differences_of_keys() {
     // The first node knows it from the others.
     assert!(!is_compared(first));
     pair.receive_again(&mut stop, &pair.servers[1]);
-    pair.method.reconnect(&pair.both(), DATABASE).unwrap();
-    pair.wait_until_applied();
+    pair.catch_up();
     exchange(&mut clients);
     assert!(is_compared(&mut clients[0]));
     assert_equal(&mut clients);

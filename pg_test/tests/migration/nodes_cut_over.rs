@@ -28,27 +28,26 @@ fn compare(clients: &mut [Client; 2]) {
 }
 
 /// From two nodes with equal rows to two nodes that can cut over.
-fn verify(pair: &Pair, clients: &mut [Client; 2]) {
+pub(crate) fn verify(pair: &Pair, clients: &mut [Client; 2]) {
     clients.iter_mut().for_each(create);
     exchange(clients);
     when_ready(pair, clients, "prepared");
     when_ready(pair, clients, "backfilled");
     when_ready(pair, clients, "verified");
-    pair.method.reconnect(&pair.both(), DATABASE).unwrap();
-    pair.wait_until_applied();
+    pair.catch_up();
     exchange(clients);
     exchange(clients);
     compare(clients);
 }
 
-fn call(client: &mut Client, what: &str) -> Result<(), postgres::Error> {
+pub(crate) fn call(client: &mut Client, what: &str) -> Result<(), postgres::Error> {
     client.batch_execute(&format!("CALL key_migration_{what}"))
 }
 
-/// Takes a step on both nodes, first on one and then on the other, once the states allow it. Apply workers
-/// that fail in between cannot be started again before the second node has taken it.
-fn until_allowed(clients: &mut [Client; 2], what: &str) {
-    for at in [0, 1] {
+/// Takes a step on nodes, one after the other, once the states allow it. Apply workers that fail in
+/// between cannot be started again before both nodes have taken it.
+pub(crate) fn until_allowed(clients: &mut [Client; 2], what: &str, nodes: &[usize]) {
+    for &at in nodes {
         let deadline = Instant::now() + Duration::from_secs(60);
         while let Err(error) = call(&mut clients[at], what) {
             let refusal = error.as_db_error().unwrap_or_else(|| panic!("{}: {error}", NAMES[at]));
@@ -63,13 +62,12 @@ fn until_allowed(clients: &mut [Client; 2], what: &str) {
 /// Changes the form of rows on both nodes. Returns for how long writers waited.
 fn change(pair: &Pair, clients: &mut [Client; 2], what: &str) -> Duration {
     // pglogical reads indexes that are being built, and its worker stops at that.
-    pair.method.reconnect(&pair.both(), DATABASE).unwrap();
-    pair.wait_until_applied();
+    pair.catch_up();
     let began = Instant::now();
     for client in clients.iter_mut() {
         call(client, "close('orders')").unwrap();
     }
-    until_allowed(clients, what);
+    until_allowed(clients, what, &[0, 1]);
     let took = began.elapsed();
     pair.method.reconnect(&pair.both(), DATABASE).unwrap();
     exchange(clients);
@@ -113,9 +111,8 @@ fn writer<'a>(pair: &'a Pair, at: usize) -> load::Session<'a, (i64, i64)> {
 }
 
 /// Rows are the same on both, and no insert that was acknowledged is missing.
-fn assert_same(pair: &Pair, clients: &mut [Client; 2], written: &[(i64, i64)], what: &str) {
-    pair.method.reconnect(&pair.both(), DATABASE).unwrap();
-    pair.wait_until_applied();
+pub(crate) fn assert_same(pair: &Pair, clients: &mut [Client; 2], written: &[(i64, i64)], what: &str) {
+    pair.catch_up();
     let [first, second] = clients;
     for (table, order) in [("orders", "o.id"), ("audit", "o.no")] {
         // The numbers of columns may differ.
@@ -220,7 +217,7 @@ fn fault_d05_writers_still_wait_after_a_crash() {
     });
     let work = || {
         std::thread::sleep(Duration::from_millis(300));
-        until_allowed(&mut clients, "cutover('orders')");
+        until_allowed(&mut clients, "cutover('orders')", &[0, 1]);
         Ok(())
     };
     let (codes, ()) = load::alongside(vec![waiting], work).unwrap();

@@ -155,7 +155,8 @@ fn nothing_before() -> Failure {
 
 fn missing(table: &Table, there: &Digests) -> Error {
     let name = keyspace::sql::qualified(&table.schema, &table.name);
-    let message = format!("the digests of node {} lack table \"{name}\"", there.node);
+    let message =
+        format!("the digests of node {} lack table {}", there.node, keyspace::sql::in_message(&name));
     Error::new(SqlState::InvalidParameterValue, message)
         .hint("Pass those that key_migration_digests() returns without further arguments, or with parts.")
 }

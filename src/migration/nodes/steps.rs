@@ -134,7 +134,8 @@ pub(in crate::migration) fn taken(
     if step == NodeStep::Change(Form::Unprepared) {
         nodes.agreement = None;
     }
-    nodes.progress = nodes.progress.after(step, position(), now());
+    // It was allowed in this transaction.
+    nodes.progress = nodes.progress.after_confirmed(step, position(), now());
     nodes.store_progress(extension)?;
     Ok(())
 }

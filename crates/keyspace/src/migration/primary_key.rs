@@ -76,8 +76,9 @@ pub(super) fn find(scope: &Scope<'_>, found: &mut Vec<Finding>) {
             }
             if !scope.options.nodes.is_empty() {
                 let message = format!(
-                    "primary key \"{}\" of table \"{name}\" cannot move at the cut-over",
-                    primary.name
+                    "primary key \"{}\" of table {} cannot move at the cut-over",
+                    primary.name,
+                    in_message(&name)
                 );
                 let error = Error::new(SqlState::FeatureNotSupported, message)
                     .detail(format!("It would have to, because replication finds rows by it. But {why}."))

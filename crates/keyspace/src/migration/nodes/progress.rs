@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::form::Form;
 use super::position::Position;
+use super::rules::leaves;
 use super::step::NodeStep;
 
 /// The progress of a node. Positions are those of its own WAL.
@@ -17,6 +18,10 @@ pub struct Progress {
     /// Since where it sends rows of this form only: where it closed the former one, or changed to this
     /// one without that.
     pub entered: Position,
+    /// Whether everything that it had sent before had arrived at all nodes by then. What is known from
+    /// its slots can be less, because a crash sets them back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub all_arrived: bool,
     /// When it was prepared, by its own clock, in microseconds since 1970. Rows that have been
     /// changed since, here or by what was sent, have a key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -51,7 +56,7 @@ impl Progress {
                 }
                 let entered = self.last_of_form().unwrap_or(position);
                 (self.form, self.round, self.entered) = (form, self.round + 1, entered);
-                (self.closed, self.withdrawing) = (None, None);
+                (self.closed, self.withdrawing, self.all_arrived) = (None, None, false);
                 if form == Form::Unprepared {
                     (self.prepared_at, self.mark, self.filled, self.compared) = (None, None, None, false);
                 }
@@ -64,6 +69,16 @@ impl Progress {
             NodeStep::Open => (self.closed, self.withdrawing) = (None, None),
         }
         self
+    }
+
+    /// The same after a step for which [`check_confirmed`](super::check_confirmed) was asked, too.
+    #[must_use]
+    pub fn after_confirmed(self, step: NodeStep, position: Position, clock: i64) -> Self {
+        let mut after = self.after(step, position, clock);
+        if matches!(step, NodeStep::Change(_)) {
+            after.all_arrived = leaves(step, self.form);
+        }
+        after
     }
 
     /// As it is stored.

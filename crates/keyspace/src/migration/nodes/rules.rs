@@ -69,7 +69,8 @@ impl Peer {
             };
         }
         if peer.round == own.round + 1 && peer.form == to {
-            return if to.accepts(own.form) { None } else { self.must_have_arrived(peer.entered) };
+            let has_arrived = to.accepts(own.form) || peer.all_arrived;
+            return if has_arrived { None } else { self.must_have_arrived(peer.entered) };
         }
         out_of_step
     }
@@ -170,6 +171,11 @@ pub fn refusals(step: NodeStep, own: &Own<'_>, peers: &[Peer]) -> Vec<Refusal> {
     found
 }
 
+/// Whether a step is a change to a form in which rows of the present one cannot be applied.
+pub(super) fn leaves(step: NodeStep, form: Form) -> bool {
+    matches!(step, NodeStep::Change(to) if !to.accepts(form) && form.can_become(to))
+}
+
 /// Refuses a change of form that would let the apply worker of another node fail too early: at the first
 /// row of the new form, before it has confirmed everything that this node has sent before. What it has
 /// not confirmed then, it would never confirm, and that node could never change its form, too.
@@ -184,8 +190,7 @@ pub fn check_confirmed(
     own: &Progress,
     confirmed: &[(Peer, Option<Position>)],
 ) -> Result<(), Refusal> {
-    let NodeStep::Change(to) = step else { return Ok(()) };
-    if to.accepts(own.form) || !own.form.can_become(to) {
+    if !leaves(step, own.form) {
         return Ok(());
     }
     let Some(required) = own.last_of_form() else { return Err(Refusal::NotClosedYet) };

@@ -210,10 +210,21 @@ fn a_change_waits_until_the_others_have_confirmed_the_former_form() {
     // Rows that the next form accepts, too, need nothing.
     assert_eq!(check(NodeStep::Change(Form::OldIds), Progress::default(), None), Ok(()));
     // A node that has changed has confirmed it before.
-    peer.progress = peer.progress.after(cut_over, Position(10), 11);
+    let before = peer.progress;
+    peer.progress = before.after_confirmed(cut_over, Position(10), 11);
     assert_eq!(check_confirmed(cut_over, &closed, &[(peer.as_peer_of(&own), None)]), Ok(()));
     assert_eq!(peer.progress.entered, Position(4));
     assert_eq!(own.confirmed_by(&peer), Some(Position(16)));
+    // And so has this one, even if the slots of the other have forgotten it in a crash.
+    peer.slots.values_mut().for_each(|confirmed| *confirmed = Position(1));
+    let allowed = |peer: &NodeState| {
+        let asking = Own { node: 1, nodes: &own.nodes, progress: closed, clock: own.clock };
+        super::check(cut_over, &asking, &[peer.as_peer_of(&own)])
+    };
+    assert_eq!(allowed(&peer), Ok(()));
+    peer.progress = before.after(cut_over, Position(10), 11);
+    let behind = Refusal::NotArrived { node: 2, required: Position(4), confirmed: Some(Position(1)) };
+    assert_eq!(allowed(&peer), Err(behind));
 }
 
 #[test]
