@@ -1687,6 +1687,9 @@ CREATE FUNCTION @extschema@.key_migration_node_state(migration regclass) RETURNS
 CREATE FUNCTION @extschema@.key_migration_add_peers(migration regclass, peers jsonb[]) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
     AS 'MODULE_PATHNAME', 'key_migration_add_peers_wrapper';
+CREATE FUNCTION @extschema@.key_migration_remove_node(migration regclass, node integer) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
+    AS 'MODULE_PATHNAME', 'key_migration_remove_node_wrapper';
 CREATE FUNCTION @extschema@.key_migration_digests(
     migration regclass,
     table_name regclass DEFAULT NULL,
@@ -1712,6 +1715,8 @@ COMMENT ON FUNCTION @extschema@.key_migration_node_state(regclass) IS
 'state of this node in a key migration on several nodes, for key_migration_add_peers on the others';
 COMMENT ON FUNCTION @extschema@.key_migration_add_peers(regclass, jsonb[]) IS
 'take in the states of other nodes, as key_migration_node_state has returned them there; a step of this node is refused if they do not allow it';
+COMMENT ON FUNCTION @extschema@.key_migration_remove_node(regclass, integer) IS
+'go on with a key migration on several nodes without a node that is lost';
 COMMENT ON FUNCTION @extschema@.key_migration_digests(regclass, regclass, integer[]) IS
 'digests of the rows of a key migration on several nodes, or the rows of some parts of a table, for key_migration_compare and key_migration_correct on another node';
 COMMENT ON FUNCTION @extschema@.key_migration_compare(regclass, jsonb) IS
@@ -2286,6 +2291,12 @@ COMMENT ON FUNCTION @extschema@.key_migration_usage(regclass) IS
 /* <begin connected objects> */
 -- src/migration/plan.rs
 -- pg_keyspace::migration::plan::key_migration_plan
+-- Skipped due to `#[pgrx(sql = false)]`
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/migration/nodes/remove_node.rs
+-- pg_keyspace::migration::nodes::remove_node::key_migration_remove_node
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
 

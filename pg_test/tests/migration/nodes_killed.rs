@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use pg_test::load::{self, Stop};
+use pg_test::replication::Method;
 use postgres::error::SqlState;
 use postgres::{Client, NoTls};
 
-use crate::nodes::{NAMES, Pair, exchange, when_ready};
+use crate::nodes::{NAMES, Pair, detail, exchange, when_ready};
 use crate::nodes_cut_over::{assert_same, call, until_allowed, verify};
-use crate::{DATABASE, connect_when_up, number, wait_until};
+use crate::{DATABASE, connect_when_up, number, run_statements, wait_until};
 
 /// The orders that exist before the migration.
 const ORDERS: u32 = 600;
@@ -189,4 +190,52 @@ fn fault_d05_a_node_that_is_killed_in_each_change_of_names_goes_on() {
             }
         }
     }
+}
+
+/// Cuts a node off that does not come back.
+fn forget(pair: &Pair, left: &mut Client) {
+    let subscription = match pair.method {
+        Method::Pglogical => "SELECT pglogical.drop_subscription('node1_from_node2')",
+        Method::Native => {
+            "ALTER SUBSCRIPTION from_node2 DISABLE; \
+             ALTER SUBSCRIPTION from_node2 SET (slot_name = NONE); \
+             DROP SUBSCRIPTION from_node2"
+        }
+    };
+    for statement in subscription.split("; ") {
+        left.batch_execute(statement).unwrap();
+    }
+    wait_until(left, "SELECT NOT bool_or(active) FROM pg_replication_slots");
+    left.batch_execute("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots").unwrap();
+}
+
+#[test]
+fn trap_m25_the_others_go_on_without_a_node_that_is_lost() {
+    let mut pair = Pair::start(30);
+    let mut clients = pair.clients();
+    verify(&pair, &mut clients);
+    for client in &mut clients {
+        call(client, "close('orders')").unwrap();
+    }
+    until_allowed(&mut clients, "cutover('orders')", &[0]);
+    exchange(&mut clients);
+    let [mut left, _] = clients;
+    pair.servers[1].discard().unwrap();
+    let insert = "INSERT INTO orders (total) VALUES (77)";
+    left.batch_execute(insert).unwrap();
+    assert_eq!(detail(call(&mut left, "close('orders')")), "Node 2 is prepared, which does not fit.");
+    let remove = "SELECT key_migration_remove_node('orders', 2)";
+    let connected = detail(left.batch_execute(remove));
+    assert!(connected.starts_with("It receives from replication slot "), "{connected}");
+    forget(&pair, &mut left);
+    left.batch_execute(remove).unwrap();
+    let error = left.batch_execute(remove).unwrap_err();
+    assert_eq!(error.code().map(SqlState::code), Some("22023"), "{error:?}");
+    for what in ["rollback('orders')", "cutover('orders')", "finalize('orders', confirm => 'orders')"] {
+        run_statements(&mut left, "verified").unwrap();
+        call(&mut left, "close('orders')").unwrap();
+        call(&mut left, what).unwrap();
+        left.batch_execute(insert).unwrap();
+    }
+    assert_eq!(number(&mut left, "SELECT count(*) FROM orders WHERE total = 77"), 4);
 }

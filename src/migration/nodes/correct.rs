@@ -24,7 +24,7 @@ use crate::encoding::to_server;
 use crate::error::or_raise;
 use crate::migration::key_type::key_type;
 use crate::migration::procedures;
-use crate::migration::rights::check_may_read;
+use crate::migration::rights::{check_is_owner, check_may_read};
 use crate::migration::state;
 use crate::migration::tuple::{Column, Role, Value};
 use crate::migration::writer::{Outcome, Writer};
@@ -61,7 +61,7 @@ struct Correction {
 ///
 /// # Errors
 /// 22004, 22023 for anything that is not rows of the first node; 42501 if the caller does not own the
-/// database or may not read the tables; 42704, 55000 if there is no such migration, or if nodes are not
+/// database and the tables, or may not read them; 42704, 55000 if there is no such migration, or if nodes are not
 /// ready to be compared; 55006 if another session works on the migration.
 #[pg_extern(sql = false)]
 fn key_migration_correct(
@@ -150,8 +150,10 @@ impl Correction {
     /// Corrects one of these rows, if there is one.
     fn correct(&mut self, rows: &Rows, key: Value, key_type: pg_sys::Oid) -> Result<bool, Failure> {
         let relation = pg_sys::Oid::from(rows.table);
+        let owner = relation_owner(relation);
+        check_is_owner(relation, owner)?;
         let query = to_server(&rows.query);
-        let found = as_owner(relation_owner(relation), || {
+        let found = as_owner(owner, || {
             with_own_settings(|| {
                 Spi::connect(|client| -> SpiResult<_> {
                     let mut found = client.select(query.as_c_str(), Some(1), &[])?;
@@ -164,7 +166,7 @@ impl Correction {
         })?;
         let Some((Some(place), changed_at)) = found else { return Ok(false) };
         self.origin.use_in_transaction(LocalWrite::Correct { changed_at });
-        let outcome = as_owner(relation_owner(relation), || {
+        let outcome = as_owner(owner, || {
             // SAFETY: the column is checked, and the row is still visible to the snapshot of this step.
             unsafe { write(relation, rows.key, place, key, key_type) }
         })?;

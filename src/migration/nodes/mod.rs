@@ -7,6 +7,7 @@
 //! | [`stored`] | what is stored of this node and of the others |
 //! | [`own_state`], [`node_state`] | the state of this node, and the function that returns it |
 //! | [`add_peers`] | the function that takes in the states of other nodes |
+//! | [`remove_node`] | the function that removes a node that is lost |
 //! | [`steps`] | which step this node may take, and what is stored after one |
 //! | [`fence`] | the trigger that makes writers wait |
 //! | [`change`] | the changes of form: what they need besides their statements |
@@ -23,6 +24,7 @@ mod node_state;
 pub(super) mod origin;
 mod own_state;
 mod read_rows;
+mod remove_node;
 pub(super) mod settings;
 pub(super) mod steps;
 pub(super) mod stored;

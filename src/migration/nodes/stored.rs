@@ -7,7 +7,7 @@ use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
 use crate::encoding::{ServerText, from_utf8};
-use crate::migration::state::{self, COLUMN, Migration, NODE};
+use crate::migration::state::{self, COLUMN, MIGRATION, Migration, NODE};
 use crate::sequences::own::identity;
 use crate::server::extension::Extension;
 use crate::server::failure::Failure;
@@ -129,6 +129,17 @@ impl Nodes {
         )?;
         self.peers.retain(|known| known.node != peer.node);
         self.peers.push(peer);
+        Ok(())
+    }
+
+    /// Forgets another node.
+    pub(super) fn remove(&self, extension: Extension, node: i32) -> SpiResult<()> {
+        for (statement, table) in [
+            ("DELETE FROM {} WHERE {own} AND migration = $3 AND node = $4", NODE),
+            ("UPDATE {} SET nodes = array_remove(nodes, $4) WHERE {own} AND relation = $3", MIGRATION),
+        ] {
+            state::write(statement, table, extension, self.migration, [node.into()])?;
+        }
         Ok(())
     }
 

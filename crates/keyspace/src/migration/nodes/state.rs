@@ -129,6 +129,35 @@ impl NodeState {
         Ok(())
     }
 
+    /// Refuses to remove a node, of which this state may be known, from the migration on this one.
+    ///
+    /// # Errors
+    /// 22023 if it is this node, or none of the migration; 55000 if they still replicate to each other.
+    pub fn check_removal(&self, node: i32, known: Option<&Self>) -> Result<(), Error> {
+        let invalid = |message: String| Error::new(SqlState::InvalidParameterValue, message);
+        if node == self.node {
+            return Err(invalid(format!("node {node} is this node itself"))
+                .hint("Call the function on each of the other nodes."));
+        }
+        if !self.nodes.contains(&node) {
+            return Err(invalid(format!("node {node} is not one of the nodes of the migration")));
+        }
+        let Some(known) = known else { return Ok(()) };
+        let hint =
+            "If it is lost, drop its replication slots and the subscriptions to it on this node first.";
+        let connected = |detail: String| {
+            let message = format!("node {node} and this node still replicate to each other");
+            Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message).detail(detail).hint(hint))
+        };
+        if let Some(slot) = known.receives_from.iter().find(|slot| self.slots.contains_key(*slot)) {
+            return connected(format!("It receives from replication slot \"{slot}\" of this node."));
+        }
+        if let Some(slot) = self.receives_from.iter().find(|slot| known.slots.contains_key(*slot)) {
+            return connected(format!("This node has a subscription to its replication slot \"{slot}\"."));
+        }
+        Ok(())
+    }
+
     /// What this state tells a node, given by its own state.
     pub fn as_peer_of(&self, own: &Self) -> Peer {
         Peer {

@@ -115,6 +115,21 @@ fn a_state_of_another_migration_or_database_is_refused() {
 }
 
 #[test]
+fn a_node_is_removed_only_if_it_is_cut_off() {
+    let (mut own, peer) = (state(1), state(2));
+    let detail = |own: &NodeState| own.check_removal(2, Some(&peer)).unwrap_err().detail.unwrap();
+    let message = |own: &NodeState, node| own.check_removal(node, None).unwrap_err().message;
+    assert_eq!(message(&own, 1), "node 1 is this node itself");
+    assert_eq!(message(&own, 3), "node 3 is not one of the nodes of the migration");
+    assert_eq!(own.check_removal(2, None), Ok(()));
+    assert_eq!(detail(&own), "It receives from replication slot \"to_2\" of this node.");
+    own.slots.remove("to_2");
+    assert_eq!(detail(&own), "This node has a subscription to its replication slot \"to_1\".");
+    own.receives_from.clear();
+    assert_eq!(own.check_removal(2, Some(&peer)), Ok(()));
+}
+
+#[test]
 fn a_node_is_refused_what_another_is_not_ready_for() {
     let (own, mut peer) = (state(1), state(2));
     let refusal = |step, progress: Progress, peers: &[&NodeState]| {
