@@ -378,20 +378,27 @@ impl Progress {
             Task::Close => cutover::close(&mut self.runner, &migration),
             Task::Open => self.open(&migration),
             Task::RollBack if migration.options.cut_over => self.roll_back(&migration),
-            Task::RollBack => match settle::before_removal(&mut self.runner, &migration) {
-                Ok(false) => cutover::roll_back(&mut self.runner, &migration),
-                more => more,
-            },
+            Task::RollBack => self.remove(&migration),
             Task::Settle => settle::settle(&mut self.runner, &migration),
             // Compare in a separate transaction, so that its locks are released before exclusive
             // locks are acquired.
             Task::Finalize { keep_old_ids } if !std::mem::replace(&mut self.compared, true) => {
+                if node_steps::is_checked(self.runner.extension, &migration)? {
+                    return Ok(true);
+                }
                 cutover::check_end(&self.runner, &migration, keep_old_ids).map(|()| true)
             }
             Task::Finalize { keep_old_ids }
                 if settle::before_end(&mut self.runner, &migration, keep_old_ids)? =>
             {
                 Ok(true)
+            }
+            Task::Finalize { .. } if node_steps::check_before_close(self.runner.extension, &migration)? => {
+                notice!(
+                    "the key migration of table {} can be finalized; CALL key_migration_close() on all nodes, pass their states to each other, and call key_migration_finalize() again",
+                    relation_name(self.runner.relation)
+                );
+                Ok(false)
             }
             Task::Finalize { keep_old_ids } => cutover::finalize(&mut self.runner, &migration, keep_old_ids),
         };
@@ -434,6 +441,19 @@ impl Progress {
                 if has_fence { cutover::drop_fence(&mut self.runner, migration) } else { Ok(false) }
             }
         }
+    }
+
+    /// Removes what was prepared.
+    fn remove(&mut self, migration: &Migration) -> Result<bool, Failure> {
+        let (extension, step) = (self.runner.extension, NodeStep::Change(Form::Unprepared));
+        // Before anything is done for it.
+        if node_steps::is_left(extension, migration, step)? {
+            node_steps::allow(extension, migration, step)?;
+        }
+        if settle::before_removal(&mut self.runner, migration)? {
+            return Ok(true);
+        }
+        cutover::roll_back(&mut self.runner, migration)
     }
 
     /// Rolls back a cut-over, once it is certain that every row has an old id.

@@ -50,6 +50,7 @@ CALL key_migration_close('orders');
 CALL key_migration_open('orders');
 CREATE TEMPORARY TABLE own (id bigint);
 CREATE TRIGGER closed BEFORE INSERT ON own FOR EACH STATEMENT EXECUTE FUNCTION keyspace_internal.key_migration_closed('1');
+DROP TABLE own;
 RESET ROLE;
 -- The trigger on a table that is not part of such a migration: it lets writers pass, or refuses another kind of trigger.
 CREATE TABLE other (id bigint);

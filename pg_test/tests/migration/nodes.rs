@@ -289,7 +289,7 @@ fn fault_d01_after_an_error_the_session_sends_its_changes() {
     watch(&mut watcher);
     // The backfill finds a row locked until it gives up.
     let mut holder = pair.servers[0].connect(DATABASE).unwrap();
-    holder.batch_execute("BEGIN; LOCK TABLE audit IN ACCESS EXCLUSIVE MODE").unwrap();
+    holder.batch_execute(&format!("BEGIN; SELECT FROM orders WHERE id = {ORDERS} FOR UPDATE")).unwrap();
     client
         .batch_execute("SELECT key_migration_set('orders', retries => 0, lock_timeout => '10 ms')")
         .unwrap();

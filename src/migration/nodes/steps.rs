@@ -140,6 +140,28 @@ pub(in crate::migration) fn taken(
     Ok(())
 }
 
+/// Whether what takes long before the end has been checked on this node of several.
+pub(in crate::migration) fn is_checked(extension: Extension, migration: &Migration) -> Result<bool, Failure> {
+    let nodes = Nodes::read(extension, migration.relation, &migration.options.nodes)?;
+    Ok(nodes.is_some_and(|nodes| nodes.progress.checked))
+}
+
+/// Stores that it has been checked, if writers on this node of several go on: they are not to wait for
+/// it. Returns whether they do.
+///
+/// # Errors
+/// Those of SPI itself.
+pub(in crate::migration) fn check_before_close(
+    extension: Extension,
+    migration: &Migration,
+) -> Result<bool, Failure> {
+    let nodes = Nodes::read(extension, migration.relation, &migration.options.nodes)?;
+    let Some(mut nodes) = nodes.filter(|nodes| nodes.progress.closed.is_none()) else { return Ok(false) };
+    nodes.progress.checked = true;
+    nodes.store_progress(extension)?;
+    Ok(true)
+}
+
 /// What is next if writers on this node are to go on without a change of form.
 pub(in crate::migration) enum Opening {
     /// It announces that first.

@@ -11,6 +11,9 @@ use super::surroundings::{Replication, TableUse, TriggerCall};
 use crate::error::{Error, SqlState};
 use crate::sql::{in_message, literal, qualified, quoted};
 
+/// What nodes can do.
+const TOGETHER: &str = "If the servers replicate to each other, migrate the key on all of them together, with nodes => in key_migration_create().";
+
 /// A program that replicates by triggers on the tables.
 struct Program {
     name: &'static str,
@@ -86,7 +89,7 @@ fn subscriptions(table: &Table, uses: &TableUse, found: &mut Vec<Finding>) {
         table,
         format!("Subscriptions apply changes to it: {}.", list(&uses.subscriptions)),
         format!(
-            "For the migration, take the table out of the publication on the other server: ALTER PUBLICATION ... DROP TABLE {name}. Then run ALTER SUBSCRIPTION {} REFRESH PUBLICATION here.",
+            "{TOGETHER} Otherwise, for the migration, take the table out of the publication on the other server: ALTER PUBLICATION ... DROP TABLE {name}. Then run ALTER SUBSCRIPTION {} REFRESH PUBLICATION here.",
             quoted(first)
         ),
     ));
@@ -118,7 +121,9 @@ fn extensions(scope: &Scope<'_>, table: &Table, uses: &TableUse, found: &mut Vec
                 });
                 let of = format!("Subscriptions of {extension}: {}.", list(names));
                 if *is_certain || sends(extension) {
-                    let hint = format!("Migrate the key before the table is replicated.{drop}");
+                    let hint = format!(
+                        "{TOGETHER} Otherwise, migrate the key before the table is replicated.{drop}"
+                    );
                     found.push(arriving(table, of, hint));
                 } else {
                     found.push(Finding::warning(

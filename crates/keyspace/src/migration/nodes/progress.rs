@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 
 use super::form::Form;
 use super::position::Position;
-use super::rules::leaves;
 use super::step::NodeStep;
 
 /// The progress of a node. Positions are those of its own WAL.
@@ -37,6 +36,10 @@ pub struct Progress {
     /// Whether its rows have been compared with those of all other nodes, and no key differed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub compared: bool,
+    /// Whether what takes long before the end has been checked since the cut-over, so that writers need
+    /// not wait for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub checked: bool,
     /// Since where its writers wait: it sends no later row in this form.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closed: Option<Position>,
@@ -56,7 +59,8 @@ impl Progress {
                 }
                 let entered = self.last_of_form().unwrap_or(position);
                 (self.form, self.round, self.entered) = (form, self.round + 1, entered);
-                (self.closed, self.withdrawing, self.all_arrived) = (None, None, false);
+                (self.closed, self.withdrawing) = (None, None);
+                (self.all_arrived, self.checked) = (false, false);
                 if form == Form::Unprepared {
                     (self.prepared_at, self.mark, self.filled, self.compared) = (None, None, None, false);
                 }
@@ -76,7 +80,7 @@ impl Progress {
     pub fn after_confirmed(self, step: NodeStep, position: Position, clock: i64) -> Self {
         let mut after = self.after(step, position, clock);
         if matches!(step, NodeStep::Change(_)) {
-            after.all_arrived = leaves(step, self.form);
+            after.all_arrived = step.leaves(self.form);
         }
         after
     }

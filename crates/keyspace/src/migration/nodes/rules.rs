@@ -171,11 +171,6 @@ pub fn refusals(step: NodeStep, own: &Own<'_>, peers: &[Peer]) -> Vec<Refusal> {
     found
 }
 
-/// Whether a step is a change to a form in which rows of the present one cannot be applied.
-pub(super) fn leaves(step: NodeStep, form: Form) -> bool {
-    matches!(step, NodeStep::Change(to) if !to.accepts(form) && form.can_become(to))
-}
-
 /// Refuses a change of form that would let the apply worker of another node fail too early: at the first
 /// row of the new form, before it has confirmed everything that this node has sent before. What it has
 /// not confirmed then, it would never confirm, and that node could never change its form, too.
@@ -190,7 +185,7 @@ pub fn check_confirmed(
     own: &Progress,
     confirmed: &[(Peer, Option<Position>)],
 ) -> Result<(), Refusal> {
-    if !leaves(step, own.form) {
+    if !step.leaves(own.form) {
         return Ok(());
     }
     let Some(required) = own.last_of_form() else { return Err(Refusal::NotClosedYet) };
