@@ -15,6 +15,7 @@ mod moved_key;
 mod nodes;
 mod nodes_compared;
 mod nodes_cut_over;
+mod nodes_guide;
 mod nodes_killed;
 mod other_keys;
 mod partitioned;

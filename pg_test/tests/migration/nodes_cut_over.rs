@@ -76,7 +76,7 @@ fn change(pair: &Pair, clients: &mut [Client; 2], what: &str) -> Duration {
 
 /// Writes until it has to stop. Its statements mean the same before and after the cut-over. Returns how
 /// many orders it has inserted, and how many transactions it had to run again.
-fn writer<'a>(pair: &'a Pair, at: usize) -> load::Session<'a, (i64, i64)> {
+pub(crate) fn writer<'a>(pair: &'a Pair, at: usize) -> load::Session<'a, (i64, i64)> {
     let server = &pair.servers[at];
     let same_rows = pair.method == Method::Pglogical;
     Box::new(move |stop| {

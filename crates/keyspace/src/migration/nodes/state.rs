@@ -91,9 +91,9 @@ impl NodeState {
     pub fn check_peer(&self, peer: &Self, known: Option<&Self>) -> Result<(), Error> {
         let invalid = |message: String| Error::new(SqlState::InvalidParameterValue, message);
         let node = peer.node;
-        if node == self.node || peer.is_of_same_database(self) {
+        // A node that began as a base backup of another one has the same system identifier.
+        if node == self.node {
             return Err(invalid(format!("the state of node {node} is this node's own"))
-                .detail(format!("This is node {}.", self.node))
                 .hint("Pass the states of the other nodes only."));
         }
         if peer.nodes != self.nodes {
