@@ -155,7 +155,8 @@ fn fault_d05_cut_over_rollback_and_finalize_next_to_writers_on_both() {
         for client in &mut clients {
             call(client, "finalize('orders', confirm => 'orders')").unwrap();
             assert_eq!(number(client, "SELECT count(*) FROM orders WHERE id_old IS NULL"), 0);
-            let checked = "SELECT (key_migration_node_state('orders') #>> '{progress,checked}')::boolean::int::bigint";
+            let checked =
+                "SELECT (key_migration_node_state('orders') #>> '{progress,checked}')::boolean::int::bigint";
             assert_eq!(number(client, checked), 1);
         }
         change(&pair, &mut clients, "finalize('orders', confirm => 'orders')");
