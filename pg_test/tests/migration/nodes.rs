@@ -1,5 +1,5 @@
-//! Migrations on two servers that replicate to each other: with pglogical before PostgreSQL 16, natively
-//! from 16 on.
+//! Migrations on servers that replicate to each other: with pglogical before PostgreSQL 16, natively from
+//! 16 on.
 
 use std::time::{Duration, Instant};
 
@@ -9,18 +9,26 @@ use postgres::Client;
 
 use crate::{DATABASE, number, run_statements};
 
-pub(crate) const NAMES: [&str; 2] = ["node1", "node2"];
+pub(crate) const NAMES: [&str; 3] = ["node1", "node2", "node3"];
 /// The orders that exist on both before the migration.
 const ORDERS: u32 = 12_000;
 
-pub(crate) struct Pair {
+/// Two nodes, or another number of them.
+pub(crate) struct Pair<const N: usize = 2> {
     pub(crate) method: Method,
-    pub(crate) servers: [Server; 2],
+    pub(crate) servers: [Server; N],
 }
 
 impl Pair {
     /// Two nodes with the same orders, which replicate both ways.
     pub(crate) fn start(orders: u32) -> Self {
+        Self::start_all(orders)
+    }
+}
+
+impl<const N: usize> Pair<N> {
+    /// Nodes with the same orders, each of which replicates to all others.
+    pub(crate) fn start_all(orders: u32) -> Self {
         let tree = InstallTree::from_environment().unwrap();
         let method = Method::of(&tree).unwrap();
         let mut settings = method.settings(&tree).unwrap();
@@ -28,8 +36,8 @@ impl Pair {
         if method == Method::Pglogical {
             settings.push("pglogical.conflict_resolution = 'last_update_wins'");
         }
-        let servers = NAMES.map(|name| Server::start(&tree, name, &settings).unwrap());
-        for (server, node) in servers.iter().zip([1, 2]) {
+        let servers = std::array::from_fn(|at| Server::start(&tree, NAMES[at], &settings).unwrap());
+        for (server, node) in servers.iter().zip(1..) {
             let mut client = server.connect(DATABASE).unwrap();
             client
                 .batch_execute(&format!(
@@ -43,19 +51,20 @@ impl Pair {
                      ANALYZE"
                 ))
                 .unwrap();
-            client.query("SELECT * FROM setup_interleaved_sequences($1, 2)", &[&node]).unwrap();
+            let nodes = i32::try_from(N).unwrap();
+            client.query("SELECT * FROM setup_interleaved_sequences($1, $2)", &[&node, &nodes]).unwrap();
         }
         let pair = Self { method, servers };
         pair.method.connect_all(&pair.both(), DATABASE).unwrap();
         pair
     }
 
-    pub(crate) fn both(&self) -> [&Server; 2] {
-        [&self.servers[0], &self.servers[1]]
+    pub(crate) fn both(&self) -> [&Server; N] {
+        self.servers.each_ref()
     }
 
-    pub(crate) fn clients(&self) -> [Client; 2] {
-        [0, 1].map(|at| self.servers[at].connect(DATABASE).unwrap())
+    pub(crate) fn clients(&self) -> [Client; N] {
+        self.both().map(|server| server.connect(DATABASE).unwrap())
     }
 
     /// Stops what this server receives from the other.
@@ -91,15 +100,21 @@ impl Pair {
 }
 
 pub(crate) fn create(client: &mut Client) {
-    client.batch_execute("SELECT key_migration_create('orders', nodes => '{1, 2}')").unwrap();
+    create_on(client, 2);
+}
+
+/// Creates a migration on this number of nodes.
+pub(crate) fn create_on(client: &mut Client, nodes: usize) {
+    let nodes = (1..=nodes).map(|node| node.to_string()).collect::<Vec<_>>().join(", ");
+    client.batch_execute(&format!("SELECT key_migration_create('orders', nodes => '{{{nodes}}}')")).unwrap();
 }
 
 pub(crate) fn advance(client: &mut Client, through: &str) -> Result<(), postgres::Error> {
     client.batch_execute(&format!("CALL key_migration_advance('orders', through => '{through}')"))
 }
 
-/// Passes the state of each node to the other.
-pub(crate) fn exchange(clients: &mut [Client; 2]) {
+/// Passes the state of each node to the others.
+pub(crate) fn exchange(clients: &mut [Client]) {
     let states: Vec<String> = clients
         .iter_mut()
         .map(|client| {
@@ -107,23 +122,25 @@ pub(crate) fn exchange(clients: &mut [Client; 2]) {
         })
         .collect();
     for (at, client) in clients.iter_mut().enumerate() {
-        let add = "SELECT key_migration_add_peers('orders', ARRAY[$1::text::jsonb])";
-        client.execute(add, &[&states[1 - at]]).unwrap();
+        let others = states.iter().enumerate().filter(|(of, _)| *of != at);
+        let others: Vec<&String> = others.map(|(_, state)| state).collect();
+        let add = "SELECT key_migration_add_peers('orders', $1::text[]::jsonb[])";
+        client.execute(add, &[&others]).unwrap();
     }
 }
 
-/// Exchanges states until a step is allowed, first on one node and then on the other.
-pub(crate) fn when_ready(pair: &Pair, clients: &mut [Client; 2], through: &str) {
-    on_both(pair, clients, |client| run_statements(client, through));
+/// Exchanges states until a step is allowed, on one node after the other.
+pub(crate) fn when_ready<const N: usize>(pair: &Pair<N>, clients: &mut [Client; N], through: &str) {
+    on_each(pair, clients, |client| run_statements(client, through));
 }
 
 /// The same for any step.
-pub(crate) fn on_both(
-    pair: &Pair,
-    clients: &mut [Client; 2],
+fn on_each<const N: usize>(
+    pair: &Pair<N>,
+    clients: &mut [Client; N],
     step: impl Fn(&mut Client) -> Result<(), postgres::Error>,
 ) {
-    for at in [0, 1] {
+    for at in 0..N {
         let deadline = Instant::now() + Duration::from_secs(60);
         while let Err(error) = step(&mut clients[at]) {
             let refusal = error.as_db_error().unwrap_or_else(|| panic!("{}: {error}", NAMES[at]));

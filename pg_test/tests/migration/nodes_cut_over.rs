@@ -1,4 +1,4 @@
-//! Two nodes that cut over, go back, and finalize, while clients write to both.
+//! Nodes that cut over, go back, and finalize, while clients write to all of them.
 
 use std::time::{Duration, Instant};
 
@@ -6,14 +6,21 @@ use pg_test::load;
 use pg_test::replication::Method;
 use postgres::Client;
 
-use crate::nodes::{NAMES, Pair, create, exchange, rows, when_ready};
+use crate::nodes::{NAMES, Pair, create, create_on, exchange, rows, when_ready};
 use crate::{DATABASE, connect_when_up, number, wrong};
 
 /// The orders that exist before the migration.
 const ORDERS: u32 = 600;
 
-fn compare(clients: &mut [Client; 2]) {
-    let [first, second] = clients;
+fn compare(clients: &mut [Client]) {
+    let (first, others) = clients.split_first_mut().unwrap();
+    for other in others {
+        compare_with(first, other);
+    }
+    exchange(clients);
+}
+
+fn compare_with(first: &mut Client, second: &mut Client) {
     let digests = "SELECT key_migration_digests('orders')::text";
     let digests: String = first.query_one(digests, &[]).unwrap().get(0);
     let compare = "SELECT part FROM key_migration_compare('orders', $1::text::jsonb) \
@@ -24,12 +31,11 @@ fn compare(clients: &mut [Client; 2]) {
         let rows: String = first.query_one(rows, &[&parts]).unwrap().get(0);
         assert_eq!(second.query(compare, &[&rows]).unwrap().len(), 0, "keys differ");
     }
-    exchange(clients);
 }
 
-/// From two nodes with equal rows to two nodes that can cut over.
-pub(crate) fn verify(pair: &Pair, clients: &mut [Client; 2]) {
-    clients.iter_mut().for_each(create);
+/// From nodes with equal rows to nodes that can cut over.
+pub(crate) fn verify<const N: usize>(pair: &Pair<N>, clients: &mut [Client; N]) {
+    clients.iter_mut().for_each(|client| create_on(client, N));
     exchange(clients);
     when_ready(pair, clients, "prepared");
     when_ready(pair, clients, "backfilled");
@@ -45,8 +51,8 @@ pub(crate) fn call(client: &mut Client, what: &str) -> Result<(), postgres::Erro
 }
 
 /// Takes a step on nodes, one after the other, once the states allow it. Apply workers that fail in
-/// between cannot be started again before both nodes have taken it.
-pub(crate) fn until_allowed(clients: &mut [Client; 2], what: &str, nodes: &[usize]) {
+/// between cannot be started again before all nodes have taken it.
+pub(crate) fn until_allowed(clients: &mut [Client], what: &str, nodes: &[usize]) {
     for &at in nodes {
         let deadline = Instant::now() + Duration::from_secs(60);
         while let Err(error) = call(&mut clients[at], what) {
@@ -59,15 +65,15 @@ pub(crate) fn until_allowed(clients: &mut [Client; 2], what: &str, nodes: &[usiz
     }
 }
 
-/// Changes the form of rows on both nodes. Returns for how long writers waited.
-fn change(pair: &Pair, clients: &mut [Client; 2], what: &str) -> Duration {
+/// Changes the form of rows on all nodes. Returns for how long writers waited.
+fn change<const N: usize>(pair: &Pair<N>, clients: &mut [Client; N], what: &str) -> Duration {
     // pglogical reads indexes that are being built, and its worker stops at that.
     pair.catch_up();
     let began = Instant::now();
     for client in clients.iter_mut() {
         call(client, "close('orders')").unwrap();
     }
-    until_allowed(clients, what, &[0, 1]);
+    until_allowed(clients, what, &Vec::from_iter(0..N));
     let took = began.elapsed();
     pair.method.reconnect(&pair.both(), DATABASE).unwrap();
     exchange(clients);
@@ -76,7 +82,7 @@ fn change(pair: &Pair, clients: &mut [Client; 2], what: &str) -> Duration {
 
 /// Writes until it has to stop. Its statements mean the same before and after the cut-over. Returns how
 /// many orders it has inserted, and how many transactions it had to run again.
-pub(crate) fn writer<'a>(pair: &'a Pair, at: usize) -> load::Session<'a, (i64, i64)> {
+pub(crate) fn writer<const N: usize>(pair: &Pair<N>, at: usize) -> load::Session<'_, (i64, i64)> {
     let server = &pair.servers[at];
     let same_rows = pair.method == Method::Pglogical;
     Box::new(move |stop| {
@@ -85,7 +91,8 @@ pub(crate) fn writer<'a>(pair: &'a Pair, at: usize) -> load::Session<'a, (i64, i
         let (mut inserted, mut again, mut count) = (0, 0, 0);
         while !stop.wait(Duration::from_millis(3)) {
             count += 1;
-            let row = if same_rows { count * 7 % 100 + 1 } else { count * 7 % 100 * 2 + at as i64 + 1 };
+            let row =
+                if same_rows { count * 7 % 100 + 1 } else { count * 7 % 100 * N as i64 + at as i64 + 1 };
             let number = 1_000_000 * (at as i64 + 1) + inserted;
             let statement = match count % 3 {
                 0 => format!(
@@ -111,25 +118,32 @@ pub(crate) fn writer<'a>(pair: &'a Pair, at: usize) -> load::Session<'a, (i64, i
 }
 
 /// Rows are the same on both, and no insert that was acknowledged is missing.
-pub(crate) fn assert_same(pair: &Pair, clients: &mut [Client; 2], written: &[(i64, i64)], what: &str) {
+pub(crate) fn assert_same<const N: usize>(
+    pair: &Pair<N>,
+    clients: &mut [Client; N],
+    written: &[(i64, i64)],
+    what: &str,
+) {
     pair.catch_up();
-    let [first, second] = clients;
+    let (first, others) = clients.split_first_mut().unwrap();
     for (table, order) in [("orders", "o.id"), ("audit", "o.no")] {
         // The numbers of columns may differ.
         let columns = "SELECT string_agg(format('o.%I', attname), ', ' ORDER BY attname) FROM pg_attribute \
                        WHERE attrelid = $1::text::regclass AND attnum > 0 AND NOT attisdropped";
         let columns: String = first.query_one(columns, &[&table]).unwrap().get(0);
         let query = format!("(SELECT {columns} FROM {table} AS o ORDER BY {order})");
-        let (here, there) = (rows(first, &query, "1"), rows(second, &query, "1"));
-        let differ = here.iter().zip(&there).find(|(here, there)| here != there);
-        assert!(
-            here == there,
-            "{what}: {table} differs: {} and {} rows, {differ:?}",
-            here.len(),
-            there.len()
-        );
+        let here = rows(first, &query, "1");
+        for (other, name) in others.iter_mut().zip(&NAMES[1..]) {
+            let there = rows(other, &query, "1");
+            let differ = here.iter().zip(&there).find(|(here, there)| here != there);
+            let (of_first, of_other) = (here.len(), there.len());
+            assert!(
+                here == there,
+                "{what}: {table} of {name} differs: {of_first} and {of_other} rows, {differ:?}"
+            );
+        }
     }
-    for client in [first, second] {
+    for client in clients {
         for (at, (inserted, _)) in written.iter().enumerate() {
             let from = 1_000_000 * (at as i64 + 1);
             let count =
@@ -175,6 +189,25 @@ fn fault_d05_cut_over_rollback_and_finalize_next_to_writers_on_both() {
         let origins = "SELECT count(*) FROM pg_replication_origin WHERE roname LIKE 'keyspace%'";
         assert_eq!(number(client, origins), 0);
     }
+}
+
+#[test]
+fn fault_d05_three_nodes_cut_over_and_go_back_next_to_writers_on_all() {
+    let group = Pair::<3>::start_all(ORDERS);
+    let mut clients = group.clients();
+    let work = || {
+        verify(&group, &mut clients);
+        change(&group, &mut clients, "cutover('orders')");
+        change(&group, &mut clients, "rollback('orders')");
+        when_ready(&group, &mut clients, "verified");
+        change(&group, &mut clients, "cutover('orders')");
+        change(&group, &mut clients, "finalize('orders', confirm => 'orders')");
+        Ok(())
+    };
+    let writers = [0, 1, 2].map(|at| writer(&group, at)).into();
+    let (written, ()) = load::alongside(writers, work).unwrap();
+    assert!(written.iter().all(|(inserted, _)| *inserted > 20), "{written:?}");
+    assert_same(&group, &mut clients, &written, "at the end");
 }
 
 #[test]
