@@ -32,7 +32,7 @@ impl<const N: usize> Pair<N> {
         let tree = InstallTree::from_environment().unwrap();
         let method = Method::of(&tree).unwrap();
         let mut settings = method.settings(&tree).unwrap();
-        settings.extend(["track_commit_timestamp = on", "wal_receiver_status_interval = 100ms"]);
+        settings.push("track_commit_timestamp = on");
         if method == Method::Pglogical {
             settings.push("pglogical.conflict_resolution = 'last_update_wins'");
         }
