@@ -1296,6 +1296,7 @@ CREATE TABLE keyspace_internal.key_migration (
     old_suffix text NOT NULL,
     fire_triggers boolean NOT NULL,
     move_primary_key boolean NOT NULL,
+    nodes integer[] NOT NULL DEFAULT '{}',
     batch_pages integer NOT NULL CHECK (batch_pages > 0),
     pause interval NOT NULL,
     lock_timeout interval NOT NULL,
@@ -1383,6 +1384,23 @@ CREATE TABLE keyspace_internal.key_migration_mark (
     transaction xid8 NOT NULL DEFAULT pg_catalog.pg_current_xact_id(),
     PRIMARY KEY (system_identifier, database, relation, transaction)
 );
+-- The nodes of a migration on several nodes: what this node has done, and the last states of the others.
+CREATE TABLE keyspace_internal.key_migration_node (
+    system_identifier bigint NOT NULL,
+    database oid NOT NULL,
+    migration oid NOT NULL,
+    node integer NOT NULL CHECK (node > 0),
+    progress jsonb,
+    agreement text,
+    state jsonb,
+    stored_at timestamp with time zone NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    -- The library reads it by its number.
+    is_closed boolean NOT NULL DEFAULT false,
+    unequal_parts jsonb,
+    PRIMARY KEY (system_identifier, database, migration, node),
+    FOREIGN KEY (system_identifier, database, migration) REFERENCES keyspace_internal.key_migration ON DELETE CASCADE,
+    CHECK ((progress IS NULL) OPERATOR(pg_catalog.<>) (state IS NULL))
+);
 CREATE TABLE keyspace_internal.key_migration_step (
     system_identifier bigint NOT NULL,
     database oid NOT NULL,
@@ -1409,6 +1427,8 @@ COMMENT ON TABLE keyspace_internal.key_migration_table IS
 'progress of the backfill of each table; never dumped; rows of other servers and databases are ignored';
 COMMENT ON TABLE keyspace_internal.key_migration_mark IS
 'tables of key migrations whose values have to be compared again, because replication has changed rows; never dumped; rows of other servers and databases are ignored';
+COMMENT ON TABLE keyspace_internal.key_migration_node IS
+'nodes that migrate keys together: what this node has done, and what it knows of the others; never dumped; rows of other servers and databases are ignored';
 COMMENT ON TABLE keyspace_internal.key_migration_step IS
 'log of key migrations, shown by the view key_migration_log; never dumped; rows of other servers and databases are ignored';
 /* </end connected objects> */
@@ -1474,10 +1494,14 @@ CREATE FUNCTION keyspace_internal.key_migration_copy_applied() RETURNS trigger
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'key_migration_copy_applied';
 
+CREATE FUNCTION keyspace_internal.key_migration_closed() RETURNS trigger
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'key_migration_closed';
+
 -- They write columns and read tables without the privileges of the user who writes, so not
 -- everybody may create triggers with them.
-REVOKE ALL ON FUNCTION keyspace_internal.key_migration_key(), keyspace_internal.key_migration_reference(), keyspace_internal.key_migration_late(), keyspace_internal.key_migration_applied(), keyspace_internal.key_migration_copy(), keyspace_internal.key_migration_copy_applied() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION keyspace_internal.key_migration_key(), keyspace_internal.key_migration_reference(), keyspace_internal.key_migration_late(), keyspace_internal.key_migration_applied(), keyspace_internal.key_migration_copy(), keyspace_internal.key_migration_copy_applied() TO pg_database_owner;
+REVOKE ALL ON FUNCTION keyspace_internal.key_migration_key(), keyspace_internal.key_migration_reference(), keyspace_internal.key_migration_late(), keyspace_internal.key_migration_applied(), keyspace_internal.key_migration_copy(), keyspace_internal.key_migration_copy_applied(), keyspace_internal.key_migration_closed() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION keyspace_internal.key_migration_key(), keyspace_internal.key_migration_reference(), keyspace_internal.key_migration_late(), keyspace_internal.key_migration_applied(), keyspace_internal.key_migration_copy(), keyspace_internal.key_migration_copy_applied(), keyspace_internal.key_migration_closed() TO pg_database_owner;
 
 COMMENT ON FUNCTION keyspace_internal.key_migration_applied() IS
 'trigger of a table in a key migration: corrects rows that replication, or a session in the role of a replica, has updated, and marks tables whose values have to be compared again';
@@ -1491,6 +1515,8 @@ COMMENT ON FUNCTION keyspace_internal.key_migration_copy() IS
 'trigger of a table in a key migration to bigint: keeps the old id and the key of a row equal, or the old id NULL if the column cannot hold the key';
 COMMENT ON FUNCTION keyspace_internal.key_migration_copy_applied() IS
 'trigger of a table in a key migration to bigint: does the same for rows that replication, or a session in the role of a replica, has updated';
+COMMENT ON FUNCTION keyspace_internal.key_migration_closed() IS
+'trigger of a table in a key migration on several nodes: makes writers wait while the names of columns change';
 
 -- Whoever owns the table may call it; it does what no command of PostgreSQL does.
 CREATE FUNCTION keyspace_internal.key_migration_move_identity(table_name regclass, from_column smallint, to_column smallint) RETURNS void
@@ -1586,7 +1612,8 @@ CREATE FUNCTION @extschema@.key_migration_create(
     timestamp_expression text DEFAULT NULL,
     timestamp_reference name DEFAULT NULL,
     without_timestamp boolean DEFAULT false,
-    move_primary_key boolean DEFAULT false
+    move_primary_key boolean DEFAULT false,
+    nodes integer[] DEFAULT '{}'
 ) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
     AS 'MODULE_PATHNAME', 'key_migration_create_wrapper';
@@ -1637,8 +1664,8 @@ CREATE FUNCTION @extschema@.key_migration_set(
     LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
     AS 'MODULE_PATHNAME', 'key_migration_set_wrapper';
 
-COMMENT ON FUNCTION @extschema@.key_migration_create(regclass, name, text, text, name[], text, text, boolean, text, text, name, boolean, boolean) IS
-'begin to migrate the key of a table and every column that refers to it; stores the settings, and changes nothing else';
+COMMENT ON FUNCTION @extschema@.key_migration_create(regclass, name, text, text, name[], text, text, boolean, text, text, name, boolean, boolean, integer[]) IS
+'begin to migrate the key of a table and every column that refers to it; stores the settings, and changes nothing else; nodes are those that replicate to each other and migrate the key together';
 COMMENT ON FUNCTION @extschema@.key_migration_add_key(regclass, regclass, name, text, name[], text, text, name, boolean) IS
 'add the key of another table, and every column that refers to it, to a key migration';
 COMMENT ON FUNCTION @extschema@.key_migration_add_reference(regclass, regclass, name[], regclass, name, text[], text[]) IS
@@ -1653,6 +1680,59 @@ COMMENT ON FUNCTION @extschema@.key_migration_set(regclass, integer, interval, i
 -- src/migration/mod.rs
 -- requires:
 --   key_migration_create
+
+CREATE FUNCTION @extschema@.key_migration_node_state(migration regclass) RETURNS jsonb
+    LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
+    AS 'MODULE_PATHNAME', 'key_migration_node_state_wrapper';
+CREATE FUNCTION @extschema@.key_migration_add_peers(migration regclass, peers jsonb[]) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
+    AS 'MODULE_PATHNAME', 'key_migration_add_peers_wrapper';
+CREATE FUNCTION @extschema@.key_migration_remove_node(migration regclass, node integer) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
+    AS 'MODULE_PATHNAME', 'key_migration_remove_node_wrapper';
+CREATE FUNCTION @extschema@.key_migration_digests(
+    migration regclass,
+    table_name regclass DEFAULT NULL,
+    parts integer[] DEFAULT NULL
+) RETURNS jsonb
+    LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
+    AS 'MODULE_PATHNAME', 'key_migration_digests_wrapper';
+CREATE FUNCTION @extschema@.key_migration_compare(migration regclass, digests jsonb)
+    RETURNS TABLE (table_name regclass, part integer, row_id text, finding text)
+    LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
+    AS 'MODULE_PATHNAME', 'key_migration_compare_wrapper';
+CREATE PROCEDURE @extschema@.key_migration_correct(migration regclass, digests jsonb)
+    LANGUAGE c
+    AS 'MODULE_PATHNAME', 'key_migration_correct_wrapper';
+CREATE PROCEDURE @extschema@.key_migration_close(migration regclass)
+    LANGUAGE c
+    AS 'MODULE_PATHNAME', 'key_migration_close_wrapper';
+CREATE PROCEDURE @extschema@.key_migration_open(migration regclass)
+    LANGUAGE c
+    AS 'MODULE_PATHNAME', 'key_migration_open_wrapper';
+
+COMMENT ON FUNCTION @extschema@.key_migration_node_state(regclass) IS
+'state of this node in a key migration on several nodes, for key_migration_add_peers on the others';
+COMMENT ON FUNCTION @extschema@.key_migration_add_peers(regclass, jsonb[]) IS
+'take in the states of other nodes, as key_migration_node_state has returned them there; a step of this node is refused if they do not allow it';
+COMMENT ON FUNCTION @extschema@.key_migration_remove_node(regclass, integer) IS
+'go on with a key migration on several nodes without a node that is lost';
+COMMENT ON FUNCTION @extschema@.key_migration_digests(regclass, regclass, integer[]) IS
+'digests of the rows of a key migration on several nodes, or the rows of some parts of a table, for key_migration_compare and key_migration_correct on another node';
+COMMENT ON FUNCTION @extschema@.key_migration_compare(regclass, jsonb) IS
+'compare the rows of this node with those of the first node of a key migration, as key_migration_digests has returned them there; stores whether all keys are the same';
+COMMENT ON PROCEDURE @extschema@.key_migration_correct(regclass, jsonb) IS
+'give rows the keys that they have on the first node of a key migration, as key_migration_digests has returned them there; other nodes do not receive these changes';
+COMMENT ON PROCEDURE @extschema@.key_migration_close(regclass) IS
+'make writers on this node wait, while replication goes on, until the node takes its next step in a key migration on several nodes, or is opened';
+COMMENT ON PROCEDURE @extschema@.key_migration_open(regclass) IS
+'let writers on this node go on without another step: the first call announces it to the other nodes, the second one does it once all have acknowledged that';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/migration/mod.rs
+-- requires:
+--   key_migration_nodes
 
 CREATE FUNCTION @extschema@.key_migration_verify(migration regclass) RETURNS TABLE (
     table_name regclass,
@@ -2101,6 +2181,12 @@ COMMENT ON FUNCTION @extschema@.key_migration_usage(regclass) IS
 /* </end connected objects> */
 
 /* <begin connected objects> */
+-- src/migration/nodes/add_peers.rs
+-- pg_keyspace::migration::nodes::add_peers::key_migration_add_peers
+-- Skipped due to `#[pgrx(sql = false)]`
+/* </end connected objects> */
+
+/* <begin connected objects> */
 -- src/migration/primary_key.rs
 -- pg_keyspace::migration::primary_key::key_migration_add_primary_key
 -- Skipped due to `#[pgrx(sql = false)]`
@@ -2125,8 +2211,26 @@ COMMENT ON FUNCTION @extschema@.key_migration_usage(regclass) IS
 /* </end connected objects> */
 
 /* <begin connected objects> */
+-- src/migration/procedures.rs
+-- pg_keyspace::migration::procedures::key_migration_close
+-- Skipped due to `#[pgrx(sql = false)]`
+/* </end connected objects> */
+
+/* <begin connected objects> */
 -- src/migration/usage.rs
 -- pg_keyspace::migration::usage::key_migration_columns
+-- Skipped due to `#[pgrx(sql = false)]`
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/migration/nodes/compare.rs
+-- pg_keyspace::migration::nodes::compare::key_migration_compare
+-- Skipped due to `#[pgrx(sql = false)]`
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/migration/nodes/correct.rs
+-- pg_keyspace::migration::nodes::correct::key_migration_correct
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
 
@@ -2143,6 +2247,12 @@ COMMENT ON FUNCTION @extschema@.key_migration_usage(regclass) IS
 /* </end connected objects> */
 
 /* <begin connected objects> */
+-- src/migration/nodes/digests.rs
+-- pg_keyspace::migration::nodes::digests::key_migration_digests
+-- Skipped due to `#[pgrx(sql = false)]`
+/* </end connected objects> */
+
+/* <begin connected objects> */
 -- src/migration/procedures.rs
 -- pg_keyspace::migration::procedures::key_migration_finalize
 -- Skipped due to `#[pgrx(sql = false)]`
@@ -2151,6 +2261,18 @@ COMMENT ON FUNCTION @extschema@.key_migration_usage(regclass) IS
 /* <begin connected objects> */
 -- src/migration/move_identity.rs
 -- pg_keyspace::migration::move_identity::key_migration_move_identity
+-- Skipped due to `#[pgrx(sql = false)]`
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/migration/nodes/node_state.rs
+-- pg_keyspace::migration::nodes::node_state::key_migration_node_state
+-- Skipped due to `#[pgrx(sql = false)]`
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/migration/procedures.rs
+-- pg_keyspace::migration::procedures::key_migration_open
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
 
@@ -2169,6 +2291,12 @@ COMMENT ON FUNCTION @extschema@.key_migration_usage(regclass) IS
 /* <begin connected objects> */
 -- src/migration/plan.rs
 -- pg_keyspace::migration::plan::key_migration_plan
+-- Skipped due to `#[pgrx(sql = false)]`
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/migration/nodes/remove_node.rs
+-- pg_keyspace::migration::nodes::remove_node::key_migration_remove_node
 -- Skipped due to `#[pgrx(sql = false)]`
 /* </end connected objects> */
 

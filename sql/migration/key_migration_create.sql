@@ -11,7 +11,8 @@ CREATE FUNCTION @extschema@.key_migration_create(
     timestamp_expression text DEFAULT NULL,
     timestamp_reference name DEFAULT NULL,
     without_timestamp boolean DEFAULT false,
-    move_primary_key boolean DEFAULT false
+    move_primary_key boolean DEFAULT false,
+    nodes integer[] DEFAULT '{}'
 ) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
     AS 'MODULE_PATHNAME', 'key_migration_create_wrapper';
@@ -62,8 +63,8 @@ CREATE FUNCTION @extschema@.key_migration_set(
     LANGUAGE c VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
     AS 'MODULE_PATHNAME', 'key_migration_set_wrapper';
 
-COMMENT ON FUNCTION @extschema@.key_migration_create(regclass, name, text, text, name[], text, text, boolean, text, text, name, boolean, boolean) IS
-'begin to migrate the key of a table and every column that refers to it; stores the settings, and changes nothing else';
+COMMENT ON FUNCTION @extschema@.key_migration_create(regclass, name, text, text, name[], text, text, boolean, text, text, name, boolean, boolean, integer[]) IS
+'begin to migrate the key of a table and every column that refers to it; stores the settings, and changes nothing else; nodes are those that replicate to each other and migrate the key together';
 COMMENT ON FUNCTION @extschema@.key_migration_add_key(regclass, regclass, name, text, name[], text, text, name, boolean) IS
 'add the key of another table, and every column that refers to it, to a key migration';
 COMMENT ON FUNCTION @extschema@.key_migration_add_reference(regclass, regclass, name[], regclass, name, text[], text[]) IS

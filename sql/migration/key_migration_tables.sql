@@ -10,6 +10,7 @@ CREATE TABLE keyspace_internal.key_migration (
     old_suffix text NOT NULL,
     fire_triggers boolean NOT NULL,
     move_primary_key boolean NOT NULL,
+    nodes integer[] NOT NULL DEFAULT '{}',
     batch_pages integer NOT NULL CHECK (batch_pages > 0),
     pause interval NOT NULL,
     lock_timeout interval NOT NULL,
@@ -97,6 +98,23 @@ CREATE TABLE keyspace_internal.key_migration_mark (
     transaction xid8 NOT NULL DEFAULT pg_catalog.pg_current_xact_id(),
     PRIMARY KEY (system_identifier, database, relation, transaction)
 );
+-- The nodes of a migration on several nodes: what this node has done, and the last states of the others.
+CREATE TABLE keyspace_internal.key_migration_node (
+    system_identifier bigint NOT NULL,
+    database oid NOT NULL,
+    migration oid NOT NULL,
+    node integer NOT NULL CHECK (node > 0),
+    progress jsonb,
+    agreement text,
+    state jsonb,
+    stored_at timestamp with time zone NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    -- The library reads it by its number.
+    is_closed boolean NOT NULL DEFAULT false,
+    unequal_parts jsonb,
+    PRIMARY KEY (system_identifier, database, migration, node),
+    FOREIGN KEY (system_identifier, database, migration) REFERENCES keyspace_internal.key_migration ON DELETE CASCADE,
+    CHECK ((progress IS NULL) OPERATOR(pg_catalog.<>) (state IS NULL))
+);
 CREATE TABLE keyspace_internal.key_migration_step (
     system_identifier bigint NOT NULL,
     database oid NOT NULL,
@@ -123,5 +141,7 @@ COMMENT ON TABLE keyspace_internal.key_migration_table IS
 'progress of the backfill of each table; never dumped; rows of other servers and databases are ignored';
 COMMENT ON TABLE keyspace_internal.key_migration_mark IS
 'tables of key migrations whose values have to be compared again, because replication has changed rows; never dumped; rows of other servers and databases are ignored';
+COMMENT ON TABLE keyspace_internal.key_migration_node IS
+'nodes that migrate keys together: what this node has done, and what it knows of the others; never dumped; rows of other servers and databases are ignored';
 COMMENT ON TABLE keyspace_internal.key_migration_step IS
 'log of key migrations, shown by the view key_migration_log; never dumped; rows of other servers and databases are ignored';

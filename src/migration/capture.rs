@@ -11,13 +11,14 @@ use crate::encoding::from_server;
 use crate::server::settings::with_own_settings;
 
 /// The functions of our own triggers.
-const OURS: [&CStr; 6] = [
+const OURS: [&CStr; 7] = [
     c"key_migration_key",
     c"key_migration_reference",
     c"key_migration_late",
     c"key_migration_applied",
     c"key_migration_copy",
     c"key_migration_copy_applied",
+    c"key_migration_closed",
 ];
 
 /// Refuses a batch that does not fire triggers of others that it would have to fire. `keys` are the

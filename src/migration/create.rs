@@ -13,6 +13,7 @@ use pgrx::spi::SpiResult;
 
 use super::arguments::{KeyArguments, PlanArguments, TimeArguments, column_number, names};
 use super::condition::{self, ConditionArguments};
+use super::nodes;
 use super::plan::fresh;
 use super::state::{self, COLUMN, KEY, MIGRATION, Migration, Pace};
 use super::surroundings;
@@ -47,6 +48,7 @@ fn key_migration_create(
     timestamp_reference: Option<&std::ffi::CStr>,
     without_timestamp: Option<bool>,
     move_primary_key: Option<bool>,
+    nodes: Option<Vec<Option<i32>>>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) {
     let relation = or_raise(existing_relation(migration, "migration"));
@@ -59,15 +61,23 @@ fn key_migration_create(
     };
     let key = KeyArguments { time, salt, include_columns };
     let arguments = PlanArguments { key, target, new_suffix, old_suffix, fire_triggers, move_primary_key };
-    if let Err(failure) = create(or_raise(Extension::of_call(fcinfo)), relation, &arguments) {
+    if let Err(failure) = create(or_raise(Extension::of_call(fcinfo)), relation, &arguments, nodes) {
         failure.raise();
     }
 }
 
-fn create(extension: Extension, relation: pg_sys::Oid, arguments: &PlanArguments<'_>) -> Result<(), Failure> {
+fn create(
+    extension: Extension,
+    relation: pg_sys::Oid,
+    arguments: &PlanArguments<'_>,
+    nodes: Option<Vec<Option<i32>>>,
+) -> Result<(), Failure> {
     check_transaction(c"key_migration_create()")?;
     state::check_may_write()?;
-    let options = arguments.options(relation)?;
+    let mut options = arguments.options(relation)?;
+    options.nodes = nodes::settings::checked(extension, nodes, &options)?;
+    // Replication finds rows by their primary keys, which must change with the names (fault D04).
+    options.move_primary_key |= !options.nodes.is_empty();
     refuse_migrated(extension, relation)?;
     let (facts, options) = fresh(extension, options, &[])?;
     let plan = plan::plan(&facts, &options)?;
@@ -80,8 +90,8 @@ fn create(extension: Extension, relation: pg_sys::Oid, arguments: &PlanArguments
     state::remove(extension, relation)?;
     let statement = format!(
         "INSERT INTO {{}} (system_identifier, database, relation, target, new_suffix, old_suffix, fire_triggers, \
-                         move_primary_key, batch_pages, pause, lock_timeout, retries) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, {})",
+                         move_primary_key, nodes, batch_pages, pause, lock_timeout, retries) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, {})",
         Pace::INITIAL
     );
     state::write(
@@ -95,6 +105,7 @@ fn create(extension: Extension, relation: pg_sys::Oid, arguments: &PlanArguments
             ServerText(options.old_suffix.clone()).into(),
             options.fire_triggers.into(),
             options.move_primary_key.into(),
+            options.nodes.clone().into(),
         ],
     )?;
     for key in &scope.keys {
@@ -283,6 +294,7 @@ fn extensible_migration(
             ))
             .into());
     }
+    nodes::steps::check_extensible(extension, &migration)?;
     Ok(migration)
 }
 
@@ -456,6 +468,15 @@ fn key_migration_set(
         }
         if migration.options.target.keeps_values() && move_primary_key == Some(false) {
             return Err(must_move(relation).into());
+        }
+        if !migration.options.nodes.is_empty() {
+            if move_primary_key == Some(false) {
+                let detail = "On several nodes, replication finds rows by their primary keys.";
+                return Err(must_move(relation).detail(detail).into());
+            }
+            if fire_triggers == Some(true) {
+                return Err(nodes::settings::fires_triggers().into());
+            }
         }
         state::write(
             "UPDATE {} SET batch_pages = COALESCE($4, batch_pages), pause = COALESCE($5, pause), \

@@ -2,6 +2,7 @@
 //! until it acquires all locks within the lock timeout.
 
 use keyspace::migration::list_of_objects;
+use keyspace::migration::nodes::{Form, NodeStep, fence};
 use keyspace::migration::step::{Lock, Statement};
 use keyspace::migration::{
     Facts, Phase, Scope, clashes, cutover, cutover_view, findings, old_id_source, plan, rules,
@@ -12,6 +13,7 @@ use keyspace::{Error, SqlState};
 use pgrx::prelude::*;
 
 use super::catalog::in_time;
+use super::nodes::{change, origin, steps as node_steps, views_refused};
 use super::runner::Runner;
 use super::state::{self, COLUMN, KEY, MARK, MIGRATION, Migration, TABLE};
 use super::{catalog, surroundings, verify};
@@ -71,6 +73,10 @@ pub(super) fn check_start(
     ignored: Ignored,
 ) -> Result<(), Failure> {
     let extension = runner.extension;
+    node_steps::allow(extension, migration, NodeStep::Change(Form::Keys))?;
+    if by_views && !migration.options.nodes.is_empty() {
+        return Err(views_refused().into());
+    }
     let mut facts = migration.facts(extension)?;
     check_verified(migration, &Scope::new(&facts, &migration.options)?, ignored)?;
     surroundings::add(extension, &mut facts, &migration.options)?;
@@ -123,13 +129,41 @@ pub(super) fn cut_over(
         state::write(names, TABLE, extension, relation, [])?;
         Ok(plain(cutover_view::cut_over(scope)))
     };
-    run(runner, migration, "cut over", statements, |runner| {
+    run(runner, migration, ("cut over", NodeStep::Change(Form::Keys)), statements, |runner| {
         state::write(statement, MIGRATION, runner.extension, runner.relation, [])?;
         if !by_views {
             forget_views(runner)?;
         }
         Ok(())
     })
+}
+
+/// Makes writers wait on this node, while apply goes on.
+///
+/// # Errors
+/// 55000 if other nodes are not as far as this one.
+pub(super) fn close(runner: &mut Runner, migration: &Migration) -> Result<bool, Failure> {
+    let statements = |scope: &Scope<'_>| Ok(plain(fence::close(scope)));
+    run(runner, migration, ("make writers wait", NodeStep::Close), statements, |_| Ok(()))
+}
+
+/// Whether the triggers that make writers wait exist.
+///
+/// # Errors
+/// Those of the facts.
+pub(super) fn has_fence(runner: &Runner, migration: &Migration) -> Result<bool, Failure> {
+    Ok(migration.facts(runner.extension)?.tables.iter().any(fence::is_on))
+}
+
+/// Drops the triggers that made writers wait on this node.
+///
+/// # Errors
+/// Those of the statements.
+pub(super) fn drop_fence(runner: &mut Runner, migration: &Migration) -> Result<bool, Failure> {
+    let statements = |_: &Migration, facts: &Facts| Ok(plain(fence::open(facts)));
+    let lock_order =
+        |migration: &Migration, facts: &Facts| Ok(cutover::lock_order_of(facts, &migration.options));
+    run_on(runner, migration, ("let writers go on", None), lock_order, statements, |_| Ok(()))
 }
 
 /// Refuses a migration that has steps left before its cut-over.
@@ -207,10 +241,18 @@ fn warn_of_statistics(scope: &Scope<'_>) -> Result<(), Error> {
 }
 
 /// Warns if old ids come from sequences that are not of this node's class (trap M23).
+///
+/// # Errors
+/// 55000 for a migration on several nodes.
 fn warn_of_strays(extension: Extension, migration: &Migration, facts: &Facts) -> Result<(), Failure> {
     for (table, sequence) in catalog::strays(extension, &migration.options.keys)? {
         if let Some(table) = facts.table(table) {
-            report(findings::stray(table, &sequence).error).report(PgLogLevel::WARNING);
+            let error = findings::stray(table, &sequence).error;
+            // Two nodes would give one old id to two rows.
+            if !migration.options.nodes.is_empty() {
+                return Err(error.into());
+            }
+            report(error).report(PgLogLevel::WARNING);
         }
     }
     Ok(())
@@ -231,18 +273,45 @@ pub(super) fn roll_back(runner: &mut Runner, migration: &Migration) -> Result<bo
         let statements = |scope: &Scope<'_>| {
             Ok(if by_views { plain(cutover_view::roll_back(scope)?) } else { cutover::roll_back(scope)? })
         };
-        return run(runner, migration, "roll back the cut-over", statements, |runner| {
+        let step = ("roll back the cut-over", NodeStep::Change(Form::OldIds));
+        return run(runner, migration, step, statements, |runner| {
             state::write(statement, MIGRATION, runner.extension, runner.relation, [])?;
             forget_views(runner)
         });
     }
+    // The state of one on several nodes stays until the others have removed theirs, too.
+    let is_prepared = node_steps::is_left(runner.extension, migration, NodeStep::Change(Form::Unprepared))?;
+    if !migration.options.nodes.is_empty() && !is_prepared && !migration.options.shadows.is_empty() {
+        return Err(half_prepared(migration).into());
+    }
     let remove = |migration: &Migration, facts: &Facts| Ok(plain(cutover::remove(facts, &migration.options)));
     let lock_order =
         |migration: &Migration, facts: &Facts| Ok(cutover::lock_order_of(facts, &migration.options));
-    run_on(runner, migration, "roll back", lock_order, remove, |runner| {
-        state::remove(runner.extension, runner.relation)?;
+    let step = is_prepared.then_some(NodeStep::Change(Form::Unprepared));
+    run_on(runner, migration, ("roll back", step), lock_order, remove, |runner| {
+        if !migration.options.nodes.is_empty() {
+            origin::drop_of(runner.relation);
+        }
+        if is_prepared {
+            state::reset(runner.extension, runner.relation)?;
+        } else {
+            state::remove(runner.extension, runner.relation)?;
+        }
         Ok(())
     })
+}
+
+/// The error for a migration on several nodes some of whose tables have new columns: rows with these
+/// columns may be on their way.
+fn half_prepared(migration: &Migration) -> Error {
+    let message = format!(
+        "only some tables of the key migration of table {} are prepared",
+        relation_name(migration.relation)
+    );
+    Error::new(SqlState::ObjectNotInPrerequisiteState, message).hint(format!(
+        "CALL key_migration_advance({}, through => 'prepared') first.",
+        name_argument(migration.relation)
+    ))
 }
 
 /// Compares once more before the old columns are dropped, and checks whether anything still uses
@@ -269,13 +338,14 @@ pub(super) fn finalize(
         // First replace the views by renamed columns, in a separate transaction. Then proceed as
         // without views.
         let statements = |scope: &Scope<'_>| Ok(plain(cutover_view::into_names(scope)?));
-        run(runner, migration, "replace the views", statements, forget_views)?;
+        let step = ("replace the views", NodeStep::Change(Form::Finalized));
+        run(runner, migration, step, statements, forget_views)?;
         return Ok(true);
     }
     run(
         runner,
         migration,
-        "finalize",
+        ("finalize", NodeStep::Change(Form::Finalized)),
         |scope| {
             check_nothing_left(migration, scope, keep_old_ids)?;
             Ok(cutover::finalize(scope, keep_old_ids))
@@ -289,6 +359,9 @@ pub(super) fn finalize(
                 ("DELETE FROM {} WHERE {own} AND migration = $3", MARK),
             ] {
                 state::write(statement, table, runner.extension, runner.relation, [])?;
+            }
+            if !migration.options.nodes.is_empty() {
+                origin::drop_of(runner.relation);
             }
             Ok(())
         },
@@ -350,6 +423,9 @@ pub(super) fn check_removal(
     confirm: Option<&str>,
 ) -> Result<(), Failure> {
     let [name, full_name] = names(migration, extension)?;
+    if !node_steps::is_left(extension, migration, NodeStep::Change(Form::Unprepared))? {
+        node_steps::check_forgotten(extension, migration, confirm.is_some())?;
+    }
     match confirm {
         Some(given) if given != name && given != full_name => Err(wrong_name(&name, given).into()),
         None if migration.was_cut_over && !migration.options.cut_over => {
@@ -398,7 +474,7 @@ fn plain(statements: Vec<String>) -> Vec<Statement> {
 fn run(
     runner: &mut Runner,
     migration: &Migration,
-    action: &str,
+    (action, step): (&str, NodeStep),
     statements: impl FnOnce(&Scope<'_>) -> Result<Vec<Statement>, Failure>,
     store: impl FnOnce(&Runner) -> Result<(), Failure>,
 ) -> Result<bool, Failure> {
@@ -407,29 +483,36 @@ fn run(
     };
     let statements =
         |migration: &Migration, facts: &Facts| statements(&Scope::new(facts, &migration.options)?);
-    run_on(runner, migration, action, lock_order, statements, store)
+    run_on(runner, migration, (action, Some(step)), lock_order, statements, store)
 }
 
 /// Locks all tables, builds the statements from the catalogs and the stored state under these locks,
 /// and runs them. Returns whether to try again.
 ///
-/// Other sessions wait meanwhile, so what was read before the locks counts if nothing has changed.
+/// Other sessions wait meanwhile, so what was read before the locks counts if nothing has changed. The
+/// step is one of a migration on several nodes, whose other nodes must allow it.
 fn run_on(
     runner: &mut Runner,
     migration: &Migration,
-    action: &str,
+    (action, step): (&str, Option<NodeStep>),
     lock_order: impl Fn(&Migration, &Facts) -> Result<Vec<u32>, Failure>,
     statements: impl FnOnce(&Migration, &Facts) -> Result<Vec<Statement>, Failure>,
     store: impl FnOnce(&Runner) -> Result<(), Failure>,
 ) -> Result<bool, Failure> {
+    if let Some(step) = step
+        && !change::begin(runner.extension, migration, step)?
+    {
+        let error = node_steps::taken_in(migration.relation);
+        return runner.again(&migration.pace, error).map(|()| true);
+    }
     let seen = SeenChanges::now();
     let snapshot = ActiveSnapshot::latest();
     let facts = migration.facts(runner.extension)?;
     drop(snapshot);
-    let relations: Vec<(pg_sys::Oid, Lock)> = lock_order(migration, &facts)?
-        .into_iter()
-        .map(|table| (pg_sys::Oid::from(table), Lock::AccessExclusive))
-        .collect();
+    // Readers need not wait for a trigger that is created.
+    let lock = if step == Some(NodeStep::Close) { Lock::ShareRowExclusive } else { Lock::AccessExclusive };
+    let relations: Vec<(pg_sys::Oid, Lock)> =
+        lock_order(migration, &facts)?.into_iter().map(|table| (pg_sys::Oid::from(table), lock)).collect();
     let extension = runner.extension;
     let statements_under_locks = || {
         lock_indexes(&relations);
@@ -442,7 +525,11 @@ fn run_on(
         if !tables.all(|table| relations.iter().any(|locked| locked.0 == table)) {
             return Ok(None);
         }
-        Ok(Some((statements(&migration, &facts)?, ())))
+        let mut statements = statements(&migration, &facts)?;
+        if let Some(step) = step.filter(|_| !migration.options.nodes.is_empty()) {
+            statements.extend(change::statements(&facts, step));
+        }
+        Ok(Some((statements, ())))
     };
     let Some((statements, (), times)) =
         runner.in_locks(&migration.pace, &relations, statements_under_locks, action)?
@@ -451,6 +538,9 @@ fn run_on(
     };
     runner.log(None, action, &statements, times)?;
     store(runner)?;
+    if let Some(step) = step {
+        node_steps::taken(extension, migration, step)?;
+    }
     failpoint::point(|| format!("{action}: stored"));
     let milliseconds = times.held.as_micros() / 100;
     notice!(

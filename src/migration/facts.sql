@@ -8,7 +8,7 @@ WITH RECURSIVE
 ours AS (
     SELECT p.oid, p.proname FROM pg_proc p
     WHERE p.pronamespace = $7 AND p.proname IN ('key_migration_key', 'key_migration_reference', 'key_migration_late', 'key_migration_applied',
-                                                'key_migration_copy', 'key_migration_copy_applied') AND p.pronargs = 0
+                                                'key_migration_copy', 'key_migration_copy_applied', 'key_migration_closed') AND p.pronargs = 0
 ),
 -- How many foreign keys refer to each column of these tables.
 referred AS MATERIALIZED (
@@ -418,7 +418,7 @@ tables AS (
             CROSS JOIN LATERAL (SELECT CASE a.attalign WHEN 'd' THEN 8.0 WHEN 'i' THEN 4.0 WHEN 's' THEN 2.0 ELSE 1.0 END AS bytes) step
             WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated <> 'v'), 0)::bigint,
         -- PostgreSQL checks it when it copies the triggers to a partition.
-        'lacks_execute', c.relkind = 'p' AND EXISTS (SELECT FROM ours o WHERE NOT has_function_privilege(c.relowner, o.oid, 'EXECUTE')),
+        'lacks_execute', c.relkind = 'p' AND EXISTS (SELECT FROM ours o WHERE o.proname <> 'key_migration_closed' AND NOT has_function_privilege(c.relowner, o.oid, 'EXECUTE')),
         'is_owner', pg_has_role(c.relowner, 'USAGE'),
         'is_partition', c.relispartition,
         'parent', (SELECT min(t.parent::bigint) FROM tree t WHERE t.relation = c.oid),

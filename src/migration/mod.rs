@@ -20,6 +20,7 @@
 //! | [`batch_error`], [`rows_without_key`] | where a batch failed, and rows to which no key can be given |
 //! | [`backfill_check`] | the look at all rows at the end of a backfill |
 //! | [`limits`], [`throttle`] | whether the backfill waits so that others keep up |
+//! | [`nodes`] | migrations on nodes that replicate to each other |
 //! | [`capture`], [`marks`] | what others do meanwhile: triggers that capture changes, and changes without our triggers |
 
 mod adopt;
@@ -49,6 +50,7 @@ mod marks;
 mod move_identity;
 mod moved;
 mod next_table;
+mod nodes;
 mod old_id;
 mod partitioned_lookup;
 mod plan;
@@ -104,9 +106,14 @@ pgrx::extension_sql_file!(
     requires = ["key_migration_plan"]
 );
 pgrx::extension_sql_file!(
+    "../../sql/migration/key_migration_nodes.sql",
+    name = "key_migration_nodes",
+    requires = ["key_migration_create"]
+);
+pgrx::extension_sql_file!(
     "../../sql/migration/key_migration_verify.sql",
     name = "key_migration_verify",
-    requires = ["key_migration_create"]
+    requires = ["key_migration_nodes"]
 );
 pgrx::extension_sql_file!(
     "../../sql/migration/key_migration_procedures.sql",

@@ -7,6 +7,7 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use keyspace::migration::nodes::{Form, LocalWrite, NodeStep};
 use keyspace::migration::plan::Plan;
 use keyspace::migration::step::{Lock, Runs, Statement, Step};
 use keyspace::migration::{Facts, Phase, Scope, settle as left};
@@ -18,6 +19,8 @@ use super::backfill::{Backfill, Outcome};
 use super::batch_error;
 use super::cutover::{self, Ignored};
 use super::next_table;
+use super::nodes::origin::FillOrigin;
+use super::nodes::steps::{self as node_steps, Opening};
 use super::runner::{Runner, altered};
 use super::settle::{self, BeforeRollback};
 use super::state::{self, COLUMN, MIGRATION, Migration, Pace};
@@ -63,6 +66,10 @@ pub(super) enum Task {
     Finalize {
         keep_old_ids: bool,
     },
+    /// Makes writers on this node wait.
+    Close,
+    /// Lets them go on, or announces that.
+    Open,
 }
 
 /// A procedure under way.
@@ -75,6 +82,8 @@ struct Progress {
     was_altered: bool,
     /// The current backfill.
     backfill: Option<Box<Backfill>>,
+    /// The origin of its changes, if the migration is one on several nodes.
+    origin: Option<FillOrigin>,
     throttle: Throttle,
     /// Tables with rows that no key can be added to, and the error that says so. The others are filled
     /// first.
@@ -91,6 +100,8 @@ struct Progress {
     compared: bool,
     /// Whether this call has gone on with an index that was built.
     finished_index: bool,
+    /// Whether this call has let writers go on.
+    has_opened: bool,
     /// How many pages this call has processed.
     pages: i64,
     /// The pause before the next batch.
@@ -107,7 +118,7 @@ struct Progress {
 ///
 /// # Errors
 /// 55006 if another session holds it.
-fn lock(extension: Extension, relation: pg_sys::Oid) -> Result<SessionLock, Error> {
+pub(super) fn lock(extension: Extension, relation: pg_sys::Oid) -> Result<SessionLock, Error> {
     WorkLock::new(MIGRATION.oid(extension)?, relation).take_for_session().ok_or_else(|| {
         let message =
             format!("another session is working on the key migration of table {}", relation_name(relation));
@@ -195,6 +206,27 @@ fn key_migration_finalize(
     run("key_migration_finalize", migration, task, confirm, fcinfo);
 }
 
+/// Makes writers on this node wait, while apply goes on. Declared in
+/// sql/migration/key_migration_nodes.sql, as is the other one.
+///
+/// # Errors
+/// 55000 if the migration is one of this node alone, or if other nodes are not as far; otherwise as for
+/// [`key_migration_advance`].
+#[pg_extern(sql = false)]
+fn key_migration_close(migration: Option<pg_sys::Oid>, fcinfo: pg_sys::FunctionCallInfo) {
+    run("key_migration_close", migration, || Ok(Task::Close), None, fcinfo);
+}
+
+/// Lets writers on this node go on without a change of names.
+///
+/// # Errors
+/// 55000 if they do not wait, or if other nodes do not know of it yet; otherwise as for
+/// [`key_migration_close`].
+#[pg_extern(sql = false)]
+fn key_migration_open(migration: Option<pg_sys::Oid>, fcinfo: pg_sys::FunctionCallInfo) {
+    run("key_migration_open", migration, || Ok(Task::Open), None, fcinfo);
+}
+
 /// Runs a procedure: its first transaction begins it, and each further one does a step.
 fn run(
     name: &str,
@@ -237,6 +269,8 @@ fn begin(
         Task::CutOver { .. } => c"key_migration_cutover()",
         Task::RollBack | Task::Settle => c"key_migration_rollback()",
         Task::Finalize { .. } => c"key_migration_finalize()",
+        Task::Close => c"key_migration_close()",
+        Task::Open => c"key_migration_open()",
     })?;
     state::check_may_write()?;
     let relation = state::migration_of(extension, relation)?;
@@ -245,6 +279,7 @@ fn begin(
     match task {
         Task::Finalize { .. } => cutover::check_confirmation(&migration, extension, confirm)?,
         Task::RollBack => cutover::check_removal(&migration, extension, confirm)?,
+        Task::Close | Task::Open => node_steps::check_several(&migration)?,
         Task::Advance { .. } | Task::CutOver { .. } | Task::Settle => {}
     }
     // A cut-over that was interrupted after its first transaction continues.
@@ -278,6 +313,7 @@ fn begin(
         planned: VecDeque::new(),
         was_altered: false,
         backfill: None,
+        origin: None,
         throttle: Throttle::new(),
         stuck: Vec::new(),
         returned_at: None,
@@ -286,6 +322,7 @@ fn begin(
         comparisons: 0,
         compared: false,
         finished_index: false,
+        has_opened: false,
         pages: 0,
         pause: Duration::ZERO,
         pace: Prepared::default(),
@@ -338,21 +375,30 @@ impl Progress {
                 let done = cutover::cut_over(&mut self.runner, &migration, by_views, ignored);
                 self.then_settle(done)
             }
+            Task::Close => cutover::close(&mut self.runner, &migration),
+            Task::Open => self.open(&migration),
             Task::RollBack if migration.options.cut_over => self.roll_back(&migration),
-            Task::RollBack => match settle::before_removal(&mut self.runner, &migration) {
-                Ok(false) => cutover::roll_back(&mut self.runner, &migration),
-                more => more,
-            },
+            Task::RollBack => self.remove(&migration),
             Task::Settle => settle::settle(&mut self.runner, &migration),
             // Compare in a separate transaction, so that its locks are released before exclusive
             // locks are acquired.
             Task::Finalize { keep_old_ids } if !std::mem::replace(&mut self.compared, true) => {
+                if node_steps::is_checked(self.runner.extension, &migration)? {
+                    return Ok(true);
+                }
                 cutover::check_end(&self.runner, &migration, keep_old_ids).map(|()| true)
             }
             Task::Finalize { keep_old_ids }
                 if settle::before_end(&mut self.runner, &migration, keep_old_ids)? =>
             {
                 Ok(true)
+            }
+            Task::Finalize { .. } if node_steps::check_before_close(self.runner.extension, &migration)? => {
+                notice!(
+                    "the key migration of table {} can be finalized; CALL key_migration_close() on all nodes, pass their states to each other, and call key_migration_finalize() again",
+                    relation_name(self.runner.relation)
+                );
+                Ok(false)
             }
             Task::Finalize { keep_old_ids } => cutover::finalize(&mut self.runner, &migration, keep_old_ids),
         };
@@ -367,8 +413,53 @@ impl Progress {
         }
     }
 
+    /// Lets writers go on, or announces it.
+    fn open(&mut self, migration: &Migration) -> Result<bool, Failure> {
+        let extension = self.runner.extension;
+        match node_steps::opening(extension, migration)? {
+            Opening::Announce => {
+                node_steps::allow(extension, migration, NodeStep::Withdraw)?;
+                node_steps::taken(extension, migration, NodeStep::Withdraw)?;
+                notice!(
+                    "writers on this node will go on; pass key_migration_node_state() to all other nodes, and their states to this one, and call key_migration_open() again"
+                );
+                Ok(false)
+            }
+            Opening::Open => {
+                node_steps::allow(extension, migration, NodeStep::Open)?;
+                node_steps::taken(extension, migration, NodeStep::Open)?;
+                self.has_opened = true;
+                Ok(true)
+            }
+            // What is left of an earlier call.
+            Opening::Done => {
+                let has_fence = cutover::has_fence(&self.runner, migration)?;
+                if !has_fence && !self.has_opened {
+                    node_steps::allow(extension, migration, NodeStep::Withdraw)?;
+                }
+                self.has_opened = true;
+                if has_fence { cutover::drop_fence(&mut self.runner, migration) } else { Ok(false) }
+            }
+        }
+    }
+
+    /// Removes what was prepared.
+    fn remove(&mut self, migration: &Migration) -> Result<bool, Failure> {
+        let (extension, step) = (self.runner.extension, NodeStep::Change(Form::Unprepared));
+        // Before anything is done for it.
+        if node_steps::is_left(extension, migration, step)? {
+            node_steps::allow(extension, migration, step)?;
+        }
+        if settle::before_removal(&mut self.runner, migration)? {
+            return Ok(true);
+        }
+        cutover::roll_back(&mut self.runner, migration)
+    }
+
     /// Rolls back a cut-over, once it is certain that every row has an old id.
     fn roll_back(&mut self, migration: &Migration) -> Result<bool, Failure> {
+        // Before anything is prepared for it.
+        node_steps::allow(self.runner.extension, migration, NodeStep::Change(Form::OldIds))?;
         if let Some(error) = &self.refused_rollback {
             let error = error.clone();
             return if settle::without_roll_back(&mut self.runner, migration)? {
@@ -429,6 +520,11 @@ impl Progress {
             return Err(refusal.clone().into());
         }
         let next = next_step(&plan, through, &self.stuck);
+        if !migration.options.nodes.is_empty()
+            && self.node_step(migration, through, next.map(|step| step.phase))?
+        {
+            return Ok(true);
+        }
         // Nothing after the backfill works without all keys.
         if next.is_none_or(|step| step.phase > Phase::Backfilled)
             && let Some((_, error)) = self.stuck.first()
@@ -457,6 +553,42 @@ impl Progress {
             _ if is_by_statements(step) => self.run(migration, through, step),
             _ => self.compare(migration),
         }
+    }
+
+    /// Whether other nodes allow the next phase. If this node has come to the end of one, stores that, and
+    /// returns whether it did.
+    fn node_step(
+        &mut self,
+        migration: &Migration,
+        through: Phase,
+        next: Option<Phase>,
+    ) -> Result<bool, Failure> {
+        let extension = self.runner.extension;
+        let prepare = NodeStep::Change(Form::OldIds);
+        if next.is_none_or(|phase| phase > Phase::Prepared) {
+            if node_steps::is_left(extension, migration, prepare)? {
+                node_steps::taken(extension, migration, prepare)?;
+                return Ok(true);
+            }
+        } else if node_steps::is_left(extension, migration, prepare)? {
+            node_steps::allow(extension, migration, prepare)?;
+        } else {
+            node_steps::check_agreement(extension, migration)?;
+        }
+        if next.is_none_or(|phase| phase > Phase::Backfilled) {
+            let is_filled = through >= Phase::Backfilled && self.stuck.is_empty();
+            if is_filled && node_steps::is_left(extension, migration, NodeStep::Fill)? {
+                node_steps::allow(extension, migration, NodeStep::Fill)?;
+                node_steps::taken(extension, migration, NodeStep::Fill)?;
+                return Ok(true);
+            }
+        } else if next == Some(Phase::Backfilled) {
+            node_steps::allow(extension, migration, NodeStep::Fill)?;
+            if self.origin.is_none() {
+                self.origin = Some(FillOrigin::take(self.runner.relation)?);
+            }
+        }
+        Ok(false)
     }
 
     /// The plan. Reading the catalogs about all tables for each step would take most of the time if
@@ -578,6 +710,9 @@ impl Progress {
             return Ok(true);
         }
         let left = max_pages.map(|most| (most - self.pages).max(1));
+        if let Some(origin) = &self.origin {
+            origin.use_in_transaction(LocalWrite::Fill);
+        }
         let batch = backfill.batch(&self.runner, pace, left)?;
         self.pages += batch.pages;
         self.pause = pace.pause;

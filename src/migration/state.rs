@@ -32,6 +32,8 @@ pub(super) const COLUMN: Table = Table::new(c"key_migration_column");
 pub(super) const TABLE: Table = Table::new(c"key_migration_table");
 /// The tables whose values have to be compared again.
 pub(super) const MARK: Table = Table::new(c"key_migration_mark");
+/// The nodes of migrations on several nodes.
+pub(super) const NODE: Table = Table::new(c"key_migration_node");
 /// The log of migrations.
 pub(super) const STEP: Table = Table::new(c"key_migration_step");
 
@@ -187,7 +189,7 @@ pub(super) fn write<const N: usize>(
 /// Removes all state of a migration except its log. Each table is cleared separately, because the
 /// foreign keys between them do not cascade in a session whose role is replica.
 pub(super) fn remove(extension: Extension, relation: pg_sys::Oid) -> SpiResult<()> {
-    for table in [MARK, TABLE, COLUMN, KEY] {
+    for table in [NODE, MARK, TABLE, COLUMN, KEY] {
         let statement = "DELETE FROM {} WHERE {own} AND migration OPERATOR(pg_catalog.=) $3";
         write(statement, table, extension, relation, [])?;
     }
@@ -198,6 +200,23 @@ pub(super) fn remove(extension: Extension, relation: pg_sys::Oid) -> SpiResult<(
         relation,
         [],
     )?;
+    Ok(())
+}
+
+/// Makes a migration one that has just been created, with the keys and references that it has.
+pub(super) fn reset(extension: Extension, relation: pg_sys::Oid) -> SpiResult<()> {
+    for (statement, table) in [
+        ("DELETE FROM {} WHERE {own} AND migration OPERATOR(pg_catalog.=) $3", MARK),
+        ("DELETE FROM {} WHERE {own} AND migration OPERATOR(pg_catalog.=) $3", TABLE),
+        ("UPDATE {} SET new_attribute = NULL WHERE {own} AND migration OPERATOR(pg_catalog.=) $3", COLUMN),
+        (
+            "UPDATE {} SET verified_at = NULL, cut_over_at = NULL, was_cut_over = false \
+             WHERE {own} AND relation OPERATOR(pg_catalog.=) $3",
+            MIGRATION,
+        ),
+    ] {
+        write(statement, table, extension, relation, [])?;
+    }
     Ok(())
 }
 
@@ -347,7 +366,7 @@ fn read(extension: Extension, relation: pg_sys::Oid) -> Result<Option<Migration>
     let query = format!(
         "SELECT m.target, pg_catalog.convert_to(m.new_suffix, 'UTF8'), pg_catalog.convert_to(m.old_suffix, 'UTF8'), \
                 m.fire_triggers, m.verified_at IS NOT NULL, m.cut_over_at IS NOT NULL, m.finalized_at IS NOT NULL, \
-                m.was_cut_over, m.move_primary_key, {}, {} \
+                m.was_cut_over, m.move_primary_key, m.nodes, {}, {} \
          FROM {{}} AS m WHERE {{own}} AND m.relation OPERATOR(pg_catalog.=) $3",
         Pace::COLUMNS,
         Stored::COLUMNS
@@ -364,6 +383,7 @@ fn read(extension: Extension, relation: pg_sys::Oid) -> Result<Option<Migration>
             fire_triggers: row.get(4)?.unwrap_or(false),
             cut_over: row.get(6)?.unwrap_or(false),
             move_primary_key: row.get(9)?.unwrap_or(false),
+            nodes: row.get(10)?.unwrap_or_default(),
             ..Options::new(Target::Uuid)
         };
         Ok(Some(Migration {
@@ -371,7 +391,7 @@ fn read(extension: Extension, relation: pg_sys::Oid) -> Result<Option<Migration>
             options,
             references: Vec::new(),
             known_triggers: Vec::new(),
-            pace: Pace::read(&row, 9)?,
+            pace: Pace::read(&row, 10)?,
             was_compared: row.get(5)?.unwrap_or(false),
             is_finalized: row.get(7)?.unwrap_or(false),
             was_cut_over: row.get(8)?.unwrap_or(false),

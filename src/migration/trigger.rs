@@ -17,6 +17,7 @@ use pgrx::{pg_guard, pg_sys};
 use super::companions::{CompanionValues, Companions};
 use super::derive::Derivation;
 use super::key_type::key_type;
+use super::nodes::stored::is_of_several;
 use super::refers::Refers;
 use super::rights::{LookupColumns, check_companions, check_may_look_up, check_may_name, has_foreign_key};
 use super::root_lookup::RootLookup;
@@ -312,6 +313,12 @@ impl Bound {
     /// corrected now.
     fn mark(&self) {
         or_fail(marks::add(self.extension, self.table, self.key_leads).map_err(Failure::from));
+    }
+
+    /// Whether the migration is one on several nodes.
+    #[cold]
+    fn is_of_several_nodes(&self) -> bool {
+        or_fail(is_of_several(self.extension, self.table).map_err(Failure::from))
     }
 
     /// The follower's value for a value of the leader, or the reverse.
@@ -745,8 +752,12 @@ unsafe fn applied_to_root(relation: pg_sys::Relation, row: &Row, bound: &mut Bou
         let right = row.old_value(bound.key).or(derived);
         match row.new_value(bound.key) {
             None => correct(relation, row, bound.key, right),
-            // Others may refer to the former key.
-            new if new != right => bound.mark(),
+            new if new != right => match row.old_value(bound.key) {
+                // Nodes that migrate together have compared their keys, or will compare them.
+                kept @ Some(_) if bound.is_of_several_nodes() => correct(relation, row, bound.key, kept),
+                // Others may refer to the former key.
+                _ => bound.mark(),
+            },
             Some(_) => {}
         }
     }

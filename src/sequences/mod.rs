@@ -5,14 +5,14 @@
 
 mod acknowledge;
 mod batches;
-mod change;
+pub(crate) mod change;
 mod check;
 mod confirm;
 mod guard;
 mod new_sequences;
 mod nextval;
 mod node_state;
-mod own;
+pub(crate) mod own;
 mod peers;
 mod read;
 mod request;

@@ -398,3 +398,64 @@ pub(crate) unsafe fn identity_sequence(relation: pg_sys::Relation, column: i16) 
         pg_sys::getIdentitySequence(relation, column, true)
     }
 }
+
+/// The ID of a replication origin.
+#[cfg(any(feature = "pg15", feature = "pg16", feature = "pg17", feature = "pg18"))]
+pub(crate) type OriginId = pg_sys::RepOriginId;
+/// The ID of a replication origin.
+#[cfg(not(any(feature = "pg15", feature = "pg16", feature = "pg17", feature = "pg18")))]
+pub(crate) type OriginId = pg_sys::ReplOriginId;
+
+/// No replication origin.
+pub(crate) const NO_ORIGIN: OriginId = 0;
+
+/// The replication origin of this session's changes.
+pub(crate) fn session_origin() -> OriginId {
+    // SAFETY: a variable of this backend.
+    unsafe {
+        #[cfg(any(feature = "pg15", feature = "pg16", feature = "pg17", feature = "pg18"))]
+        let origin = pg_sys::replorigin_session_origin;
+        #[cfg(not(any(feature = "pg15", feature = "pg16", feature = "pg17", feature = "pg18")))]
+        let origin = pg_sys::replorigin_xact_state.origin;
+        origin
+    }
+}
+
+/// Sets the replication origin of this transaction's changes, the position that it reports for them, and
+/// their commit time; 0 for none.
+pub(crate) fn set_transaction_origin(
+    origin: OriginId,
+    position: pg_sys::XLogRecPtr,
+    time: pg_sys::TimestampTz,
+) {
+    // SAFETY: variables of this backend.
+    unsafe {
+        #[cfg(any(feature = "pg15", feature = "pg16", feature = "pg17", feature = "pg18"))]
+        {
+            pg_sys::replorigin_session_origin = origin;
+            pg_sys::replorigin_session_origin_lsn = position;
+            pg_sys::replorigin_session_origin_timestamp = time;
+        }
+        #[cfg(not(any(feature = "pg15", feature = "pg16", feature = "pg17", feature = "pg18")))]
+        {
+            pg_sys::replorigin_xact_state.origin = origin;
+            pg_sys::replorigin_xact_state.origin_lsn = position;
+            pg_sys::replorigin_xact_state.origin_timestamp = time;
+        }
+    }
+}
+
+/// Reserves a replication origin for this session.
+///
+/// # Safety
+/// The origin must exist.
+pub(crate) unsafe fn set_up_origin(origin: OriginId) {
+    // SAFETY: see above. PostgreSQL refuses an origin that another session uses.
+    unsafe {
+        pg_sys::replorigin_session_setup(
+            origin,
+            #[cfg(not(feature = "pg15"))]
+            0,
+        );
+    }
+}

@@ -19,6 +19,7 @@ pub(crate) mod prepared;
 pub(crate) mod procedure;
 pub(crate) mod raw_rows;
 pub(crate) mod relation;
+pub(crate) mod replication_origin;
 pub(crate) mod role;
 pub(crate) mod settings;
 pub(crate) mod subtransaction;

@@ -1,4 +1,4 @@
-//! Locks that keep two sessions from doing the same work. Nobody waits for them here.
+//! Locks that keep two sessions from doing the same work. Mostly nobody waits for them.
 //!
 //! They are locks on objects, not advisory locks. Any role that can connect can take advisory
 //! locks, and could use them to prevent a set-up. Only the library takes these locks, for roles
@@ -35,6 +35,26 @@ impl WorkLock {
     /// `None` if another session has it.
     pub(crate) fn take_for_session(self) -> Option<SessionLock> {
         self.acquire(true).then(|| SessionLock(self))
+    }
+
+    /// Waits for it, and takes it until the end of the transaction.
+    pub(crate) fn wait(self) {
+        // SAFETY: the lock manager raises its own errors.
+        unsafe { pg_sys::LockAcquire(&self.0, pg_sys::ExclusiveLock as i32, false, false) };
+    }
+
+    /// Whether no session has it, or waits for it.
+    pub(crate) fn is_free(self) -> bool {
+        // SAFETY: does not wait, and releases what it has acquired. Others that look do not conflict.
+        unsafe {
+            let lock = pg_sys::ShareLock as i32;
+            let result = pg_sys::LockAcquire(&self.0, lock, false, true);
+            let is_free = result != pg_sys::LockAcquireResult::LOCKACQUIRE_NOT_AVAIL;
+            if is_free {
+                pg_sys::LockRelease(&self.0, lock, false);
+            }
+            is_free
+        }
     }
 
     fn acquire(self, for_session: bool) -> bool {

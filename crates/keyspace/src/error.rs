@@ -49,6 +49,8 @@ pub enum SqlState {
     ProgramLimitExceeded,
     /// 3F000: a schema that does not exist.
     InvalidSchemaName,
+    /// 40001: a transaction that has to be run again.
+    SerializationFailure,
     /// 55P03: a lock that could not be acquired in time.
     LockNotAvailable,
     /// 55006: another session is using it.
@@ -87,6 +89,7 @@ impl SqlState {
             Self::DuplicateObject => "42710",
             Self::OutOfMemory => "53200",
             Self::InvalidSchemaName => "3F000",
+            Self::SerializationFailure => "40001",
             Self::LockNotAvailable => "55P03",
             Self::ObjectInUse => "55006",
             Self::ActiveSqlTransaction => "25001",

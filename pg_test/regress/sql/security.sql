@@ -188,6 +188,22 @@ CALL key_migration_rollback('shop.sale');
 \echo :LAST_ERROR_SQLSTATE
 CALL key_migration_finalize('shop.sale', confirm => 'sale');
 \echo :LAST_ERROR_SQLSTATE
+SELECT key_migration_node_state('shop.sale');
+\echo :LAST_ERROR_SQLSTATE
+SELECT key_migration_add_peers('shop.sale', '{}');
+\echo :LAST_ERROR_SQLSTATE
+SELECT key_migration_remove_node('shop.sale', 2);
+\echo :LAST_ERROR_SQLSTATE
+SELECT key_migration_digests('shop.sale');
+\echo :LAST_ERROR_SQLSTATE
+SELECT key_migration_compare('shop.sale', '{}');
+\echo :LAST_ERROR_SQLSTATE
+CALL key_migration_correct('shop.sale', '{}');
+\echo :LAST_ERROR_SQLSTATE
+CALL key_migration_close('shop.sale');
+\echo :LAST_ERROR_SQLSTATE
+CALL key_migration_open('shop.sale');
+\echo :LAST_ERROR_SQLSTATE
 SELECT key_migration_add_reference('shop.sale', 'shop.parcel', '{id}');
 \echo :LAST_ERROR_SQLSTATE
 SELECT key_migration_add_key('shop.sale', 'shop.parcel');

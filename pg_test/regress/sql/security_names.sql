@@ -71,7 +71,7 @@ SELECT count(*) > 100 AS overloads FROM pg_proc WHERE pronamespace = 'open'::reg
 -- A superuser calls all there is that calls on by itself: views, defaults, and the statements that we write.
 SELECT count(*) FROM open.setup_interleaved_sequences(1, 2, NULL::name[], NULL::regclass[], NULL::regclass[], NULL::jsonb, '{}'::jsonb[], 0::bigint, false, NULL::regclass[], false,
                                                       '2 s'::interval, false);
-SELECT open.key_migration_create('public.sale'::regclass, NULL::name, 'uuid'::text, NULL::text, '{}'::name[], '_new'::text, '_old'::text, false, NULL::text, NULL::text, NULL::name, false, false);
+SELECT open.key_migration_create('public.sale'::regclass, NULL::name, 'uuid'::text, NULL::text, '{}'::name[], '_new'::text, '_old'::text, false, NULL::text, NULL::text, NULL::name, false, false, '{}'::integer[]);
 SELECT phase FROM open.key_migration_progress;
 SELECT count(*) FROM open.interleaved_sequences;
 SELECT count(*) FROM open.interleaved_node;

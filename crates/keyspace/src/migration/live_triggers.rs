@@ -3,6 +3,7 @@
 
 use super::facts::{Table, Trigger};
 use super::finding::Finding;
+use super::nodes::fence;
 use super::scope::Scope;
 use super::triggers::trigger_statements;
 use crate::error::{Error, SqlState};
@@ -15,7 +16,9 @@ pub(super) fn find(scope: &Scope<'_>, found: &mut Vec<Finding>) {
     for table in scope.tables() {
         let is_known = |trigger: &Trigger| {
             let column = column(trigger);
-            scope.options.shadows.iter().any(|shadow| (shadow.0, Some(shadow.1)) == (table.oid, column))
+            let mut shadows = scope.options.shadows.iter().filter(|shadow| shadow.0 == table.oid);
+            // The one that makes writers wait is about no column.
+            shadows.any(|shadow| Some(shadow.1) == column || trigger.name == fence::NAME)
         };
         let mut strange = table.triggers.iter().filter(|trigger| trigger.is_ours && !is_known(trigger));
         let Some(first) = strange.next() else { continue };

@@ -216,6 +216,9 @@ pub struct Options {
     pub fire_triggers: bool,
     /// Whether primary keys and foreign keys move to the new columns at the cut-over, not at the end.
     pub move_primary_key: bool,
+    /// The nodes that migrate the keys together, because they replicate to each other; empty for a
+    /// migration of this node alone.
+    pub nodes: Vec<i32>,
     /// New columns that exist: table, old column, new column.
     pub shadows: Vec<(u32, i16, i16)>,
     /// Which rows of columns refer to a key, for columns of which not all do.
@@ -244,6 +247,7 @@ impl Options {
             fire_triggers: false,
             // Old ids that must be able to be NULL cannot stay a primary key.
             move_primary_key: target.keeps_values(),
+            nodes: Vec::new(),
             shadows: Vec::new(),
             conditions: Vec::new(),
             filled: Vec::new(),

@@ -78,6 +78,18 @@ pub(super) fn find(scope: &Scope<'_>, found: &mut Vec<Finding>) {
                 found.push(Finding::error(table, error));
                 continue;
             }
+            if !scope.options.nodes.is_empty() {
+                let message = format!(
+                    "primary key \"{}\" of table {} cannot move at the cut-over",
+                    primary.name,
+                    in_message(&name)
+                );
+                let error = Error::new(SqlState::FeatureNotSupported, message)
+                    .detail(format!("It would have to, because replication finds rows by it. But {why}."))
+                    .hint("Remove the reason until the migration is finalized.");
+                found.push(Finding::error(table, error));
+                continue;
+            }
             found.push(Finding::warning(
                 table,
                 format!("primary key \"{}\" of table {} does not move at the cut-over", primary.name, in_message(&name)),

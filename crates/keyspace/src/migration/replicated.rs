@@ -11,6 +11,9 @@ use super::surroundings::{Replication, TableUse, TriggerCall};
 use crate::error::{Error, SqlState};
 use crate::sql::{in_message, literal, qualified, quoted};
 
+/// What nodes can do.
+const TOGETHER: &str = "If the servers replicate to each other, migrate the key on all of them together, with nodes => in key_migration_create().";
+
 /// A program that replicates by triggers on the tables.
 struct Program {
     name: &'static str,
@@ -58,8 +61,11 @@ pub(super) fn find(scope: &Scope<'_>, found: &mut Vec<Finding>) {
     let Some(surroundings) = &scope.facts.surroundings else { return };
     for table in scope.tables_and_partitions() {
         let Some(uses) = surroundings.table(table.oid) else { continue };
-        subscriptions(table, uses, found);
-        extensions(table, uses, found);
+        // Nodes that migrate together receive each other's rows.
+        if scope.options.nodes.is_empty() {
+            subscriptions(table, uses, found);
+        }
+        extensions(scope, table, uses, found);
         programs(table, uses, found);
     }
 }
@@ -83,13 +89,13 @@ fn subscriptions(table: &Table, uses: &TableUse, found: &mut Vec<Finding>) {
         table,
         format!("Subscriptions apply changes to it: {}.", list(&uses.subscriptions)),
         format!(
-            "For the migration, take the table out of the publication on the other server: ALTER PUBLICATION ... DROP TABLE {name}. Then run ALTER SUBSCRIPTION {} REFRESH PUBLICATION here.",
+            "{TOGETHER} Otherwise, for the migration, take the table out of the publication on the other server: ALTER PUBLICATION ... DROP TABLE {name}. Then run ALTER SUBSCRIPTION {} REFRESH PUBLICATION here.",
             quoted(first)
         ),
     ));
 }
 
-fn extensions(table: &Table, uses: &TableUse, found: &mut Vec<Finding>) {
+fn extensions(scope: &Scope<'_>, table: &Table, uses: &TableUse, found: &mut Vec<Finding>) {
     let name = qualified(&table.schema, &table.name);
     let sends = |wanted: &str| {
         uses.replication
@@ -103,6 +109,8 @@ fn extensions(table: &Table, uses: &TableUse, found: &mut Vec<Finding>) {
                 format!("Extension {extension} replicates this database in all directions."),
                 "Migrate the key before the node joins, or after it has left.".to_owned(),
             )),
+            Replication::Subscription { .. } | Replication::Set { .. } if !scope.options.nodes.is_empty() => {
+            }
             Replication::Subscription { extension, names, is_certain } => {
                 let drop = names.first().map_or_else(String::new, |first| {
                     format!(
@@ -113,7 +121,9 @@ fn extensions(table: &Table, uses: &TableUse, found: &mut Vec<Finding>) {
                 });
                 let of = format!("Subscriptions of {extension}: {}.", list(names));
                 if *is_certain || sends(extension) {
-                    let hint = format!("Migrate the key before the table is replicated.{drop}");
+                    let hint = format!(
+                        "{TOGETHER} Otherwise, migrate the key before the table is replicated.{drop}"
+                    );
                     found.push(arriving(table, of, hint));
                 } else {
                     found.push(Finding::warning(

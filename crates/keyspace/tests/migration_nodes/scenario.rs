@@ -163,8 +163,7 @@ impl Scenario {
                 mark: Some(Position(2)),
                 filled: Some(Position(3)),
                 compared: true,
-                closed: None,
-                withdrawing: None,
+                ..Progress::default()
             };
             node.position = 4;
             node.seen = [Position(1); NODES];

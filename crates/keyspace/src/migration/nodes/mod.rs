@@ -9,13 +9,22 @@
 //!
 //! | module | subject |
 //! | --- | --- |
+//! | [`agreement`] | what must be the same on all nodes |
 //! | [`position`] | a position in the WAL of a node |
 //! | [`form`] | the forms of rows on the wire, and which of them a node can apply |
 //! | [`step`], [`progress`] | the steps of a node, and what it has done so far |
 //! | [`rules`], [`refusal`] | which step a node may take, and why not |
 //! | [`state`] | the document that tells other nodes |
+//! | [`fence`] | the trigger that makes writers wait |
+//! | [`digests`], [`differences`] | the rows of tables, in a form that nodes can compare, and how they differ |
+//! | [`correction`] | the rows that take the key of another node |
 //! | [`local_write`] | the writes of a migration that other nodes must not receive |
 
+pub mod agreement;
+pub mod correction;
+pub mod differences;
+pub mod digests;
+pub mod fence;
 pub mod form;
 pub mod local_write;
 pub mod position;
@@ -32,6 +41,6 @@ pub use local_write::LocalWrite;
 pub use position::Position;
 pub use progress::Progress;
 pub use refusal::Refusal;
-pub use rules::{Own, Peer, check, refusals};
+pub use rules::{Own, Peer, check, check_confirmed, refusals};
 pub use state::NodeState;
 pub use step::NodeStep;

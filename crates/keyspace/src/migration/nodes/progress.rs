@@ -14,8 +14,13 @@ pub struct Progress {
     pub form: Form,
     /// How often it has changed this form.
     pub round: u32,
-    /// Where it did so last: later rows have this form.
+    /// Since where it sends rows of this form only: where it closed the former one, or changed to this
+    /// one without that.
     pub entered: Position,
+    /// Whether everything that it had sent before had arrived at all nodes by then. What is known from
+    /// its slots can be less, because a crash sets them back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub all_arrived: bool,
     /// When it was prepared, by its own clock, in microseconds since 1970. Rows that have been
     /// changed since, here or by what was sent, have a key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -31,6 +36,10 @@ pub struct Progress {
     /// Whether its rows have been compared with those of all other nodes, and no key differed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub compared: bool,
+    /// Whether what takes long before the end has been checked since the cut-over, so that writers need
+    /// not wait for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub checked: bool,
     /// Since where its writers wait: it sends no later row in this form.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closed: Option<Position>,
@@ -48,8 +57,10 @@ impl Progress {
                 if self.form == Form::Unprepared {
                     self.prepared_at = Some(clock);
                 }
-                (self.form, self.round, self.entered) = (form, self.round + 1, position);
+                let entered = self.last_of_form().unwrap_or(position);
+                (self.form, self.round, self.entered) = (form, self.round + 1, entered);
                 (self.closed, self.withdrawing) = (None, None);
+                (self.all_arrived, self.checked) = (false, false);
                 if form == Form::Unprepared {
                     (self.prepared_at, self.mark, self.filled, self.compared) = (None, None, None, false);
                 }
@@ -62,6 +73,27 @@ impl Progress {
             NodeStep::Open => (self.closed, self.withdrawing) = (None, None),
         }
         self
+    }
+
+    /// The same after a step for which [`check_confirmed`](super::check_confirmed) was asked, too.
+    #[must_use]
+    pub fn after_confirmed(self, step: NodeStep, position: Position, clock: i64) -> Self {
+        let mut after = self.after(step, position, clock);
+        if matches!(step, NodeStep::Change(_)) {
+            after.all_arrived = step.leaves(self.form);
+        }
+        after
+    }
+
+    /// As it is stored.
+    pub fn to_json(&self) -> String {
+        // There are only numbers, strings and truth values, so this cannot fail.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Reads what is stored; `None` if another version of the library has stored it.
+    pub fn from_json(json: &str) -> Option<Self> {
+        serde_json::from_str(json).ok()
     }
 
     /// Since where it sends nothing more in its present form, if it keeps to that.

@@ -59,6 +59,17 @@ pub enum Refusal {
         /// The position that it has confirmed; `None` if it has no subscription to that node.
         confirmed: Option<Position>,
     },
+    /// A node has not received and flushed everything that this node has sent before its writers waited.
+    NotConfirmed {
+        /// The node.
+        node: i32,
+        /// The position in the WAL of this node that is required.
+        required: Position,
+        /// The position that it has confirmed; `None` if it has no subscription to this node.
+        confirmed: Option<Position>,
+    },
+    /// The writers of this node go on.
+    NotClosedYet,
     /// A node does not know the present state of this one.
     NotSeen {
         /// The node.
@@ -107,6 +118,13 @@ impl Refusal {
             Self::NotArrived { node, confirmed: None, .. } => {
                 format!("No subscription receives the changes of node {node}.")
             }
+            Self::NotConfirmed { node, required, confirmed: Some(confirmed) } => format!(
+                "Changes of this node up to {required} must have arrived at node {node}. They have arrived up to {confirmed}."
+            ),
+            Self::NotConfirmed { node, confirmed: None, .. } => {
+                format!("No subscription of node {node} receives the changes of this node.")
+            }
+            Self::NotClosedYet => "Its writers go on.".to_owned(),
             Self::NotSeen { node } => format!("Node {node} does not know the present state of this node."),
             Self::ClockBehind { node, by } => {
                 format!("Its clock is {} ms behind that of node {node}.", by / 1000 + 1)
@@ -143,6 +161,8 @@ impl Refusal {
             Self::NotArrived { node, confirmed: None, .. } => {
                 format!("Check the subscriptions to node {node}, then {}.", pass(node))
             }
+            Self::NotConfirmed { .. } => "Try again once they have arrived.".to_owned(),
+            Self::NotClosedYet => "CALL key_migration_close() first.".to_owned(),
             Self::ClockBehind { .. } => "Try again in a moment.".to_owned(),
             Self::NotNext { .. } | Self::AlreadyCloses | Self::NotClosed | Self::NotWithdrawing => {
                 "The function key_migration_node_state() shows the state of this node.".to_owned()

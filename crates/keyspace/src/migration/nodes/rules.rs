@@ -69,7 +69,8 @@ impl Peer {
             };
         }
         if peer.round == own.round + 1 && peer.form == to {
-            return if to.accepts(own.form) { None } else { self.must_have_arrived(peer.entered) };
+            let has_arrived = to.accepts(own.form) || peer.all_arrived;
+            return if has_arrived { None } else { self.must_have_arrived(peer.entered) };
         }
         out_of_step
     }
@@ -168,6 +169,34 @@ pub fn refusals(step: NodeStep, own: &Own<'_>, peers: &[Peer]) -> Vec<Refusal> {
         },
     }
     found
+}
+
+/// Refuses a change of form that would let the apply worker of another node fail too early: at the first
+/// row of the new form, before it has confirmed everything that this node has sent before. What it has
+/// not confirmed then, it would never confirm, and that node could never change its form, too.
+///
+/// So this node closes its form, too, and the other nodes confirm that. This loses nothing if it is left
+/// out. `confirmed` are the nodes with what they have confirmed.
+///
+/// # Errors
+/// The first reason not to.
+pub fn check_confirmed(
+    step: NodeStep,
+    own: &Progress,
+    confirmed: &[(Peer, Option<Position>)],
+) -> Result<(), Refusal> {
+    if !step.leaves(own.form) {
+        return Ok(());
+    }
+    let Some(required) = own.last_of_form() else { return Err(Refusal::NotClosedYet) };
+    let is_behind = |confirmed: Option<Position>| confirmed.is_none_or(|confirmed| confirmed < required);
+    let mut behind = confirmed.iter().filter(|(peer, _)| peer.progress.round == own.round);
+    match behind.find(|(_, confirmed)| is_behind(*confirmed)) {
+        Some((peer, confirmed)) => {
+            Err(Refusal::NotConfirmed { node: peer.node, required, confirmed: *confirmed })
+        }
+        None => Ok(()),
+    }
 }
 
 /// Refuses a step that a node must not take now.

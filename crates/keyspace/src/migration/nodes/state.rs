@@ -91,9 +91,9 @@ impl NodeState {
     pub fn check_peer(&self, peer: &Self, known: Option<&Self>) -> Result<(), Error> {
         let invalid = |message: String| Error::new(SqlState::InvalidParameterValue, message);
         let node = peer.node;
-        if node == self.node || peer.is_of_same_database(self) {
+        // A node that began as a base backup of another one has the same system identifier.
+        if node == self.node {
             return Err(invalid(format!("the state of node {node} is this node's own"))
-                .detail(format!("This is node {}.", self.node))
                 .hint("Pass the states of the other nodes only."));
         }
         if peer.nodes != self.nodes {
@@ -129,15 +129,49 @@ impl NodeState {
         Ok(())
     }
 
+    /// Refuses to remove a node, of which this state may be known, from the migration on this one.
+    ///
+    /// # Errors
+    /// 22023 if it is this node, or none of the migration; 55000 if they still replicate to each other.
+    pub fn check_removal(&self, node: i32, known: Option<&Self>) -> Result<(), Error> {
+        let invalid = |message: String| Error::new(SqlState::InvalidParameterValue, message);
+        if node == self.node {
+            return Err(invalid(format!("node {node} is this node itself"))
+                .hint("Call the function on each of the other nodes."));
+        }
+        if !self.nodes.contains(&node) {
+            return Err(invalid(format!("node {node} is not one of the nodes of the migration")));
+        }
+        let Some(known) = known else { return Ok(()) };
+        let hint =
+            "If it is lost, drop its replication slots and the subscriptions to it on this node first.";
+        let connected = |detail: String| {
+            let message = format!("node {node} and this node still replicate to each other");
+            Err(Error::new(SqlState::ObjectNotInPrerequisiteState, message).detail(detail).hint(hint))
+        };
+        if let Some(slot) = known.receives_from.iter().find(|slot| self.slots.contains_key(*slot)) {
+            return connected(format!("It receives from replication slot \"{slot}\" of this node."));
+        }
+        if let Some(slot) = self.receives_from.iter().find(|slot| known.slots.contains_key(*slot)) {
+            return connected(format!("This node has a subscription to its replication slot \"{slot}\"."));
+        }
+        Ok(())
+    }
+
     /// What this state tells a node, given by its own state.
     pub fn as_peer_of(&self, own: &Self) -> Peer {
-        let arrived = own.receives_from.iter().filter_map(|slot| self.slots.get(slot)).min();
         Peer {
             node: self.node,
             progress: self.progress,
-            arrived: arrived.copied(),
+            arrived: self.confirmed_by(own),
             seen: self.seen.get(&own.node).copied(),
         }
+    }
+
+    /// Up to where another node has confirmed that everything of this one has arrived, by the slots from
+    /// which it receives; `None` if it has no subscription to this node.
+    pub fn confirmed_by(&self, peer: &Self) -> Option<Position> {
+        peer.receives_from.iter().filter_map(|slot| self.slots.get(slot)).min().copied()
     }
 
     /// Whether it is of the same database of the same server as another, or of a copy.

@@ -26,6 +26,11 @@ pub enum NodeStep {
 }
 
 impl NodeStep {
+    /// Whether it is a change to a form in which rows of this form cannot be applied.
+    pub fn leaves(self, form: Form) -> bool {
+        matches!(self, Self::Change(to) if !to.accepts(form) && form.can_become(to))
+    }
+
     /// What the node does, for messages: "cannot ...".
     pub const fn name(self) -> &'static str {
         match self {

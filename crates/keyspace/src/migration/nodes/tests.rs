@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used)]
 
 use super::rules::Own;
-use super::{Form, LocalWrite, NodeState, NodeStep, Position, Progress, check, local_write};
+use super::{
+    Form, LocalWrite, NodeState, NodeStep, Position, Progress, Refusal, check, check_confirmed, local_write,
+};
 use crate::error::SqlState;
 
 fn state(node: i32) -> NodeState {
@@ -88,10 +90,8 @@ fn a_state_of_another_migration_or_database_is_refused() {
     assert_eq!(refusal(|_| {}, Some(&known)), Ok(()));
     let says = |text: &str| Err(text.to_owned());
     assert_eq!(refusal(|peer| peer.node = 1, None), says("the state of node 1 is this node's own"));
-    assert_eq!(
-        refusal(|peer| peer.system_identifier = 100, None),
-        says("the state of node 2 is this node's own")
-    );
+    // Two nodes that were one server before.
+    assert_eq!(refusal(|peer| peer.system_identifier = 100, None), Ok(()));
     assert_eq!(
         refusal(|peer| peer.nodes = vec![1, 2, 3], None),
         says("node 2 migrates the key on other nodes than this one")
@@ -110,6 +110,21 @@ fn a_state_of_another_migration_or_database_is_refused() {
         says("a newer state of node 2 is already known")
     );
     assert_eq!(refusal(|peer| peer.timeline = 2, Some(&known)), says("node 2 has been promoted since"));
+}
+
+#[test]
+fn a_node_is_removed_only_if_it_is_cut_off() {
+    let (mut own, peer) = (state(1), state(2));
+    let detail = |own: &NodeState| own.check_removal(2, Some(&peer)).unwrap_err().detail.unwrap();
+    let message = |own: &NodeState, node| own.check_removal(node, None).unwrap_err().message;
+    assert_eq!(message(&own, 1), "node 1 is this node itself");
+    assert_eq!(message(&own, 3), "node 3 is not one of the nodes of the migration");
+    assert_eq!(own.check_removal(2, None), Ok(()));
+    assert_eq!(detail(&own), "It receives from replication slot \"to_2\" of this node.");
+    own.slots.remove("to_2");
+    assert_eq!(detail(&own), "This node has a subscription to its replication slot \"to_1\".");
+    own.receives_from.clear();
+    assert_eq!(own.check_removal(2, Some(&peer)), Ok(()));
 }
 
 #[test]
@@ -185,6 +200,44 @@ fn a_node_is_refused_what_another_is_not_ready_for() {
         detail(refusal(NodeStep::Close, compared, &[&peer])),
         "Node 2 is prepared, which does not fit."
     );
+}
+
+#[test]
+fn a_change_waits_until_the_others_have_confirmed_the_former_form() {
+    let (own, mut peer) = (state(1), state(2));
+    let compared = Progress { form: Form::OldIds, round: 1, compared: true, ..Progress::default() };
+    peer.progress = compared.after(NodeStep::Close, Position(4), 5);
+    let check = |step, progress: Progress, confirmed| {
+        check_confirmed(step, &progress, &[(peer.as_peer_of(&own), confirmed)])
+    };
+    let cut_over = NodeStep::Change(Form::Keys);
+    assert_eq!(check(cut_over, compared, Some(Position(9))), Err(Refusal::NotClosedYet));
+    let closed = compared.after(NodeStep::Close, Position(6), 7);
+    let behind = |confirmed| Err(Refusal::NotConfirmed { node: 2, required: Position(6), confirmed });
+    assert_eq!(check(cut_over, closed, None), behind(None));
+    assert_eq!(check(cut_over, closed, Some(Position(5))), behind(Some(Position(5))));
+    assert_eq!(check(cut_over, closed, Some(Position(6))), Ok(()));
+    // It announces that its writers go on.
+    let withdrawing = closed.after(NodeStep::Withdraw, Position(8), 9);
+    assert_eq!(check(cut_over, withdrawing, Some(Position(9))), Err(Refusal::NotClosedYet));
+    // Rows that the next form accepts, too, need nothing.
+    assert_eq!(check(NodeStep::Change(Form::OldIds), Progress::default(), None), Ok(()));
+    // A node that has changed has confirmed it before.
+    let before = peer.progress;
+    peer.progress = before.after_confirmed(cut_over, Position(10), 11);
+    assert_eq!(check_confirmed(cut_over, &closed, &[(peer.as_peer_of(&own), None)]), Ok(()));
+    assert_eq!(peer.progress.entered, Position(4));
+    assert_eq!(own.confirmed_by(&peer), Some(Position(16)));
+    // And so has this one, even if the slots of the other have forgotten it in a crash.
+    peer.slots.values_mut().for_each(|confirmed| *confirmed = Position(1));
+    let allowed = |peer: &NodeState| {
+        let asking = Own { node: 1, nodes: &own.nodes, progress: closed, clock: own.clock };
+        super::check(cut_over, &asking, &[peer.as_peer_of(&own)])
+    };
+    assert_eq!(allowed(&peer), Ok(()));
+    peer.progress = before.after(cut_over, Position(10), 11);
+    let behind = Refusal::NotArrived { node: 2, required: Position(4), confirmed: Some(Position(1)) };
+    assert_eq!(allowed(&peer), Err(behind));
 }
 
 #[test]
