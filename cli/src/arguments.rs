@@ -256,7 +256,7 @@ pub struct FailOverArguments {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
     use std::collections::BTreeSet;
 
     use clap::CommandFactory;
