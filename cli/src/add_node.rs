@@ -38,7 +38,7 @@ enum Plan {
 pub fn run(fleet: &Fleet, output: Output, arguments: &AddNodeArguments) -> Result<Exit> {
     fleet.node(&arguments.node)?;
     let left = left::read(&arguments.change.left)?;
-    let mut sessions = runs::open(fleet, &arguments.change)?;
+    let (mut sessions, _locks) = runs::open(fleet, COMMAND, arguments.change.dry_run)?;
     let request = (runs::identities(&sessions), &arguments.node, arguments.class, &arguments.split);
     if arguments.change.dry_run {
         let plan = plan(&mut sessions, arguments, &left)?;
@@ -150,6 +150,9 @@ fn show(
         Plan::Free(_) => nodes.extend(runs::plan(sessions, &[target], &arguments.options)?),
         Plan::Split(split, _) => {
             let changes = split.show(runs::session(sessions, split.node())?)?;
+            if arguments.change.dry_run && !arguments.options.is_default() {
+                say("the set-up of the new node is planned after the split: its options are not tried now");
+            }
             nodes.push(split.report(changes));
             nodes.push(NodeReport {
                 node: target.node,

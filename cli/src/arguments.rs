@@ -141,20 +141,16 @@ pub struct ChangeArguments {
     pub dry_run: bool,
 
     /// The log of steps [default: beside the file of the fleet, or in ~/.local/state/pg_keyspace]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
     pub log: Option<PathBuf>,
 
     /// Give up an interrupted run that is in the log, instead of going on with it
-    #[arg(long)]
+    #[arg(long, conflicts_with = "dry_run")]
     pub abandon: bool,
 
     /// The last state of a node that has left, as written by "leave"; may be repeated
     #[arg(long, value_name = "FILE")]
     pub left: Vec<PathBuf>,
-
-    /// Seconds for which nodes in use are observed [default: 3, and 1 more for each 200 sequences]
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(2..=3600))]
-    pub observe: Option<u64>,
 }
 
 /// Arguments of `setup`.
@@ -168,6 +164,11 @@ pub struct SetupArguments {
     /// The class of a node, from 1; may be repeated
     #[arg(long = "class", value_name = "NAME=NUMBER")]
     pub class: Vec<String>,
+
+    /// Seconds for which nodes in use are observed [default: 10, and 1 more for each 200 sequences]
+    #[arg(long, value_name = "SECONDS", conflicts_with_all = ["dry_run", "gap"],
+          value_parser = clap::value_parser!(u64).range(2..=3600))]
+    pub observe: Option<u64>,
 
     #[command(flatten)]
     pub options: SetupOptions,
@@ -218,7 +219,12 @@ pub struct LeaveArguments {
     /// The node
     pub node: String,
 
-    /// The file for its last state [default: NODE.left.json beside the log]
+    /// Only show what would be waited for
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// The file for its last state [default: NODE.left.json beside the file of the fleet, or in
+    /// ~/.local/state/pg_keyspace]
     #[arg(long, value_name = "FILE")]
     pub state: Option<PathBuf>,
 
@@ -231,11 +237,8 @@ pub struct LeaveArguments {
     pub rows_arrived: bool,
 
     /// Seconds to wait until its rows have arrived
-    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, conflicts_with = "dry_run")]
     pub timeout: u64,
-
-    #[command(flatten)]
-    pub change: ChangeArguments,
 }
 
 /// Arguments of `fail-over`.
@@ -253,6 +256,9 @@ pub struct FailOverArguments {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use std::collections::BTreeSet;
+
     use clap::CommandFactory;
 
     use super::*;
@@ -260,5 +266,92 @@ mod tests {
     #[test]
     fn the_definition_is_sound() {
         Arguments::command().debug_assert();
+    }
+
+    /// All arguments of each command. If you add one, make sure that it has an effect in every
+    /// combination, or is refused.
+    #[test]
+    fn every_argument_is_known_here() {
+        const SET_UP: &str = "blocks exclude feeds gap schema trust-position";
+        const KEY: &str = "fire-triggers include move-primary-key new-suffix old-suffix reference salt target \
+                           time-zone timestamp-column timestamp-expression timestamp-reference without-timestamp";
+        let known = [
+            ("status", "watch".to_owned()),
+            ("check", "all watch".to_owned()),
+            ("setup", format!("abandon class classes dry-run left log observe {SET_UP}")),
+            ("add-node", format!("abandon class dry-run left log split {SET_UP}")),
+            ("split", "abandon dry-run factor left log".to_owned()),
+            ("leave", "dry-run rows-arrived state timeout writers-stopped".to_owned()),
+            ("fail-over", format!("abandon dry-run left log {SET_UP}")),
+            ("lint", "all classes ignore observe".to_owned()),
+            ("migrate", "on".to_owned()),
+            ("completions", String::new()),
+            ("man", String::new()),
+        ];
+        let actions = [
+            ("plan", KEY.to_owned()),
+            ("run", format!("dry-run maintenance-work-mem set {KEY}")),
+            ("cut-over", "dry-run ignore lock-timeout rehearse tries way".to_owned()),
+            ("rollback", "confirm dry-run".to_owned()),
+            ("finalize", "confirm dry-run keep-old-ids".to_owned()),
+        ];
+        let own = |command: &clap::Command| -> BTreeSet<String> {
+            let options = command.get_arguments().filter_map(|argument| argument.get_long());
+            let everywhere = ["node", "fleet", "json", "help", "version"];
+            options.filter(|name| !everywhere.contains(name)).map(str::to_owned).collect()
+        };
+        let compare = |commands: &clap::Command, known: &[(&str, String)]| {
+            let names: Vec<&str> = commands.get_subcommands().map(clap::Command::get_name).collect();
+            assert_eq!(names, known.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+            for (command, (name, arguments)) in commands.get_subcommands().zip(known) {
+                let arguments: BTreeSet<String> = arguments.split_whitespace().map(str::to_owned).collect();
+                assert_eq!(own(command), arguments, "{name}");
+            }
+        };
+        let all = Arguments::command();
+        compare(&all, &known);
+        compare(all.find_subcommand("migrate").unwrap(), &actions);
+    }
+
+    #[test]
+    fn what_would_have_no_effect_is_refused() {
+        let parsed =
+            |line: &str| Arguments::try_parse_from(std::iter::once("pg_keyspace").chain(line.split(' ')));
+        for line in [
+            "setup --dry-run --log x",
+            "setup --dry-run --abandon",
+            "setup --dry-run --observe 10",
+            "setup --gap 100 --observe 10",
+            "add-node a --split b --class 3",
+            "add-node a --class 3 --observe 10",
+            "split a --observe 10",
+            "split a --dry-run --log x",
+            "fail-over a --gap 0 --observe 10",
+            "fail-over a --gap 0 --dry-run --abandon",
+            "leave a --left x",
+            "leave a --log x",
+            "leave a --abandon",
+            "leave a --dry-run --timeout 5",
+            "lint --observe 1",
+            "migrate cut-over t --tries 5",
+            "migrate cut-over t --lock-timeout 5",
+            "migrate cut-over t --rehearse --dry-run",
+            "migrate cut-over t --rehearse --way view",
+            "migrate cut-over t --rehearse --ignore statistics",
+            "migrate finalize t --dry-run --confirm t",
+            "migrate run t --dry-run --maintenance-work-mem 1GB",
+        ] {
+            let error = parsed(line).expect_err(line);
+            assert_eq!(error.exit_code(), 2, "{line}");
+        }
+        for line in [
+            "setup --dry-run --gap 100 --left x",
+            "setup --observe 10 --log x --abandon",
+            "leave a --dry-run --state x",
+            "migrate cut-over t --rehearse --tries 5 --lock-timeout 5",
+            "migrate cut-over t --dry-run --way view --ignore default",
+        ] {
+            assert!(parsed(line).is_ok(), "{line}");
+        }
     }
 }

@@ -17,7 +17,7 @@ use crate::session::Session;
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Arguments of a set-up that are the same for all nodes.
-#[derive(Args, Clone, Debug, Default, Serialize)]
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct SetupOptions {
     /// Only sequences in this schema; may be repeated
     #[arg(long = "schema", value_name = "SCHEMA")]
@@ -70,6 +70,11 @@ const ARGUMENTS: &str =
 const COLUMNS: &str = "sequence::text, action, restart, values_left, detail, ddl";
 
 impl SetupOptions {
+    /// Whether none is given.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// Sets a node up in one transaction, or shows what would be done.
     ///
     /// # Errors

@@ -24,7 +24,7 @@ const COMMAND: &str = "fail-over";
 pub fn run(fleet: &Fleet, output: Output, arguments: &FailOverArguments) -> Result<Exit> {
     fleet.node(&arguments.node)?;
     let left = left::read(&arguments.change.left)?;
-    let mut sessions = runs::open(fleet, &arguments.change)?;
+    let (mut sessions, _locks) = runs::open(fleet, COMMAND, arguments.change.dry_run)?;
     let promoted = runs::session(&mut sessions, &arguments.node)?;
     let class = promoted.facts.class.ok_or_else(|| {
         Failure::new("this node is not set up")

@@ -16,12 +16,14 @@ use crate::failure::{Failure, Result};
 use crate::interrupt;
 use crate::left::marked;
 use crate::nodes::Fleet;
-use crate::observe::moved;
+use crate::observe::{SHORT, moved};
 use crate::output::{Output, say};
 use crate::printable::printable;
-use crate::runs::{self, log_path};
+use crate::runs::{self, usual_log};
 use crate::session::Session;
 use crate::table::Table;
+
+const COMMAND: &str = "leave";
 
 /// The result of the command.
 #[derive(Serialize)]
@@ -37,12 +39,14 @@ struct Left {
     next: Vec<String>,
 }
 
-/// A session that may write.
+/// A session or a background worker that may write.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 struct Connected {
     pid: i32,
     role: Option<String>,
     application: Option<String>,
+    /// What it is, if it is no session of a client.
+    kind: Option<String>,
     /// Whether a transaction is open that has written.
     writes: bool,
 }
@@ -56,14 +60,25 @@ struct Slot {
     behind: i64,
 }
 
-// Of sessions of other roles, one without their privileges sees the process and the role only.
+// A background worker writes as a client does: one that runs jobs, for example. Workers of
+// replication bring rows of other nodes, and generate no ids; autovacuum and parallel workers do
+// nothing of their own. A session that sends changes can also run statements: it counts if it writes.
+//
+// Of sessions of other roles, a role without their privileges sees the process, the role and the locks
+// only, among them the lock on the id of a transaction that has written.
 const SESSIONS: &str = "
-    SELECT a.pid, a.usename::text AS role, a.application_name AS application, a.backend_xid IS NOT NULL AS writes
-    FROM pg_catalog.pg_stat_activity a
-    WHERE a.datname = pg_catalog.current_database() AND a.pid <> pg_catalog.pg_backend_pid()
-      AND coalesce(a.backend_type, 'client backend') = 'client backend'
+    SELECT s.pid, s.role, s.application, nullif(s.kind, 'client backend') AS kind, s.writes
+    FROM (SELECT a.pid, a.usename::text AS role, a.application_name AS application, a.backend_type AS kind,
+                 EXISTS (SELECT FROM pg_catalog.pg_locks l
+                         WHERE l.pid = a.pid AND l.locktype = 'transactionid' AND l.mode = 'ExclusiveLock' AND l.granted) AS writes
+          FROM pg_catalog.pg_stat_activity a
+          WHERE a.datname = pg_catalog.current_database() AND a.pid <> ALL ($1::int4[]) AND a.leader_pid IS NULL
+            AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_subscription u WHERE u.pid = a.pid)) s
+    WHERE coalesce(s.kind, 'client backend') NOT IN ('autovacuum worker', 'parallel worker')
+      AND coalesce(s.kind, '') !~ '^(logical replication|pglogical|spock|pgactive|bdr)'
+      AND (s.writes OR coalesce(s.kind, '') <> 'walsender')
     UNION ALL
-    SELECT 0, p.owner::text, 'prepared transaction ' || p.gid, true
+    SELECT 0, p.owner::text, 'prepared transaction ' || p.gid, NULL, true
     FROM pg_catalog.pg_prepared_xacts p WHERE p.database = pg_catalog.current_database()
     ORDER BY 1";
 
@@ -80,7 +95,7 @@ const MARK: &str = "SELECT pg_catalog.pg_logical_emit_message(true, 'pg_keyspace
 const POSITION: &str = "SELECT pg_catalog.pg_current_wal_insert_lsn()::text";
 
 /// How long two states are apart that show whether a node is still used.
-const APART: Duration = Duration::from_secs(2);
+const APART: Duration = SHORT;
 
 /// Takes the last state of a node.
 ///
@@ -88,24 +103,26 @@ const APART: Duration = Duration::from_secs(2);
 /// If the node is still written to, or its rows have not arrived.
 pub fn run(fleet: &Fleet, output: Output, arguments: &LeaveArguments) -> Result<Exit> {
     let node = fleet.node(&arguments.node)?;
-    let mut sessions = runs::open(fleet, &arguments.change)?;
+    let (mut sessions, mut locks) = runs::open(fleet, COMMAND, arguments.dry_run)?;
     let session = runs::session(&mut sessions, &node.name)?;
     let class =
         session.facts.class.ok_or_else(|| Failure::new("this node is not set up").of_node(&node.name))?;
     let path = match &arguments.state {
         Some(path) => path.clone(),
-        None => log_path(&arguments.change, fleet)?.with_file_name(format!("{}.left.json", node.name)),
+        None => usual_log(fleet)?.with_file_name(format!("{}.left.json", node.name)),
     };
-    if path.exists() && !arguments.change.dry_run {
+    if path.exists() && !arguments.dry_run {
         // Before anything is waited for.
         return Err(exists(&path));
     }
-    let connected: Vec<Connected> = session.rows(SESSIONS, &[])?;
+    let lock = locks.as_mut().map(|locks| locks.process(&node.name)).transpose()?.flatten();
+    let ours: Vec<i32> = lock.into_iter().chain([session.process()?]).collect();
+    let connected: Vec<Connected> = session.rows(SESSIONS, &[&ours])?;
     let position: String = session.query_one(POSITION, &[])?.try_get(0)?;
     let slots: Vec<Slot> = session.rows(SLOTS, &[&position])?;
     let mut result = Left {
-        command: "leave",
-        dry_run: arguments.change.dry_run,
+        command: COMMAND,
+        dry_run: arguments.dry_run,
         node: node.name.clone(),
         class: written(class),
         state: None,
@@ -113,8 +130,8 @@ pub fn run(fleet: &Fleet, output: Output, arguments: &LeaveArguments) -> Result<
         slots,
         next: Vec::new(),
     };
-    if !arguments.change.dry_run {
-        let state = last_state(session, arguments, &connected, &result.slots, fleet.nodes.len() - 1)?;
+    if !arguments.dry_run {
+        let state = last_state(session, arguments, &ours, &connected, &result.slots, fleet.nodes.len() - 1)?;
         store(&path, &marked(&state))?;
         result.state = Some(path.clone());
     }
@@ -129,12 +146,13 @@ pub fn run(fleet: &Fleet, output: Output, arguments: &LeaveArguments) -> Result<
     output.result(&result, |width| text(&result, width))?;
     let would_fail = nobody_writes(&connected, arguments).is_err()
         || (result.slots.len() < fleet.nodes.len() - 1 && !arguments.rows_arrived);
-    Ok(if arguments.change.dry_run && would_fail { Exit::Findings } else { Exit::Fine })
+    Ok(if arguments.dry_run && would_fail { Exit::Findings } else { Exit::Fine })
 }
 
 fn last_state(
     session: &mut Session,
     arguments: &LeaveArguments,
+    ours: &[i32],
     connected: &[Connected],
     slots: &[Slot],
     others: usize,
@@ -159,7 +177,7 @@ fn last_state(
     let before = NodeState::parse(&session.state()?)?;
     interrupt::sleep(APART)?;
     // Again, for what has come meanwhile: changes of rows move no sequence.
-    nobody_writes(&session.rows(SESSIONS, &[])?, arguments)?;
+    nobody_writes(&session.rows(SESSIONS, &[&ours])?, arguments)?;
     wait_for_slots(session, node, patience)?;
     let last = NodeState::parse(&session.state()?)?;
     let moved = moved(&before, &last);
@@ -172,7 +190,7 @@ fn last_state(
             ))
             .hint("Stop its writers first."));
     }
-    nobody_writes(&session.rows(SESSIONS, &[])?, arguments)?;
+    nobody_writes(&session.rows(SESSIONS, &[&ours])?, arguments)?;
     Ok(last)
 }
 
@@ -184,9 +202,10 @@ fn nobody_writes(connected: &[Connected], arguments: &LeaveArguments) -> Result<
     }
     let each = connected.iter().take(5).map(|session| {
         let role = session.role.as_deref().unwrap_or("unknown");
-        let application = session.application.as_deref().filter(|name| !name.is_empty());
-        let application = application.map(|name| format!(" ({name})")).unwrap_or_default();
-        format!("process {} of role {role}{application}", session.pid)
+        let names = [session.kind.as_deref(), session.application.as_deref()];
+        let names: Vec<&str> = names.into_iter().flatten().filter(|name| !name.is_empty()).collect();
+        let names = if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
+        format!("process {} of role {role}{names}", session.pid)
     });
     let each = each.collect::<Vec<_>>().join(", ");
     let message =
@@ -243,12 +262,13 @@ fn exists(path: &Path) -> Failure {
 fn text(left: &Left, width: Option<u16>) -> String {
     let mut text = String::new();
     if left.dry_run {
-        let mut sessions = Table::new(["#process", "role", "application", "writes"]);
+        let mut sessions = Table::new(["#process", "role", "application", "kind", "writes"]);
         for session in &left.sessions {
             sessions.row([
                 &session.pid.to_string(),
                 session.role.as_deref().unwrap_or_default(),
                 session.application.as_deref().unwrap_or_default(),
+                session.kind.as_deref().unwrap_or_default(),
                 if session.writes { "yes" } else { "" },
             ]);
         }

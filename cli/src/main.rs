@@ -14,6 +14,7 @@ mod journal;
 mod leave;
 mod left;
 mod lint;
+mod lock;
 mod manual;
 mod migrate;
 mod nodes;
@@ -34,22 +35,46 @@ mod strangers;
 mod table;
 mod watch;
 
-use clap::Parser;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 use crate::arguments::{Arguments, Command};
 use crate::exit::Exit;
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::nodes::Fleet;
 use crate::output::Output;
 
 fn main() {
     // Errors of usage end here, with the code of any other failure.
-    let arguments = Arguments::parse();
+    let matches = Arguments::command().get_matches();
+    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    if let Err(failure) = without_nodes(&arguments.command, &matches) {
+        eprintln!("{failure}");
+        std::process::exit(Exit::Failed.code());
+    }
     let exit = run(&arguments).unwrap_or_else(|failure| {
         eprintln!("{failure}");
         if failure.is_interrupt { Exit::Interrupted } else { Exit::Failed }
     });
     std::process::exit(exit.code());
+}
+
+/// Fails if a command that has nothing to do with nodes is given some.
+fn without_nodes(command: &Command, matches: &ArgMatches) -> Result<()> {
+    let name = match command {
+        Command::Completions { .. } => "completions",
+        Command::Man { .. } => "man",
+        _ => return Ok(()),
+    };
+    // The environment can name a file for all commands.
+    let is_given = |argument: &str| matches.value_source(argument) == Some(ValueSource::CommandLine);
+    match ["nodes", "fleet", "json"].into_iter().find(|argument| is_given(argument)) {
+        Some(argument) => {
+            let argument = if argument == "nodes" { "node" } else { argument };
+            Err(Failure::new(format!("--{argument} cannot be used with \"{name}\"")))
+        }
+        None => Ok(()),
+    }
 }
 
 fn run(arguments: &Arguments) -> Result<Exit> {

@@ -27,11 +27,14 @@ pub fn is_in_use(state: &NodeState) -> bool {
     state.sequences.values().any(|sequence| sequence.last_value.is_some())
 }
 
-/// How long to observe nodes by default: as long as their set-ups may take.
+/// The shortest time that shows a rate: what is used once in some seconds is missed in a shorter one,
+/// and a burst in it is taken for the rule.
+pub const SHORT: Duration = Duration::from_secs(10);
+
+/// How long to observe nodes by default: as long as their set-ups may take, too.
 pub fn default_time(states: &[State]) -> Duration {
     let most = states.iter().map(|state| state.state.sequences.len()).max().unwrap_or(0);
-    let milliseconds = 3_000 + 5 * most as u64;
-    Duration::from_millis(milliseconds.min(120_000))
+    SHORT + Duration::from_millis((5 * most as u64).min(120_000))
 }
 
 /// The sequences that were used, altered or created between two states of a node.
@@ -59,6 +62,12 @@ impl Observed {
     /// Those of the servers.
     pub fn again(&mut self, sessions: &mut [Session], time: Duration, say: impl Fn(&str)) -> Result<()> {
         say(&format!("observing the nodes for {} seconds", time.as_secs_f64().ceil()));
+        if time < SHORT {
+            say(&format!(
+                "warning: in less than {} seconds, a sequence that is used seldom is not seen to be used, and no gap is left for it",
+                SHORT.as_secs()
+            ));
+        }
         interrupt::sleep(time)?;
         let second = states(sessions)?;
         let is_used = self
@@ -113,7 +122,7 @@ mod tests {
     #[test]
     fn many_sequences_are_observed_for_longer() {
         let one = State { node: "one".to_owned(), document: String::new(), state: state(1, "null", 1) };
-        assert_eq!(default_time(&[]), Duration::from_secs(3));
-        assert_eq!(default_time(&[one]), Duration::from_millis(3_005));
+        assert_eq!(default_time(&[]), Duration::from_secs(10));
+        assert_eq!(default_time(&[one]), Duration::from_millis(10_005));
     }
 }

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use serde::Serialize;
 
 use crate::failure::{Failure, Result};
-use crate::printable::printable;
+use crate::printable::{json, printable};
 use crate::table::Table;
 
 /// Where results go, and in which form.
@@ -24,7 +24,7 @@ impl Output {
         let text = if self.json {
             let document = serde_json::to_string(value)
                 .map_err(|error| Failure::new(format!("could not write JSON: {error}")))?;
-            format!("{document}\n")
+            format!("{}\n", json(&document))
         } else {
             text(width())
         };

@@ -10,18 +10,27 @@ use crate::arguments::ChangeArguments;
 use crate::change::{self, Change, SetupOptions};
 use crate::classes::written;
 use crate::failure::{Failure, Result};
+use crate::lock::{self, Locks};
 use crate::nodes::{Fleet, Node};
 use crate::observe::{self, Observed};
 use crate::progress::{Bar, Bars};
 use crate::report::NodeReport;
-use crate::session::{Session, at_once};
+use crate::session::{Facts, Session, at_once};
 use crate::sessions::{self, all};
 
-/// Where the log is, if `--log` does not say it.
+/// Where the log is.
+///
+/// # Errors
+/// If no place is known.
 pub fn log_path(arguments: &ChangeArguments, fleet: &Fleet) -> Result<PathBuf> {
-    if let Some(path) = &arguments.log {
-        return Ok(path.clone());
-    }
+    arguments.log.clone().map_or_else(|| usual_log(fleet), Ok)
+}
+
+/// Where the log is, if `--log` does not say it.
+///
+/// # Errors
+/// If no place is known.
+pub fn usual_log(fleet: &Fleet) -> Result<PathBuf> {
     if let Some(file) = &fleet.file {
         return Ok(file.with_extension("log"));
     }
@@ -32,24 +41,33 @@ pub fn log_path(arguments: &ChangeArguments, fleet: &Fleet) -> Result<PathBuf> {
     Ok(state.join("pg_keyspace/log"))
 }
 
-/// Connects to all nodes, which have to be ready to be changed.
+/// Connects to all nodes, which have to be ready to be changed, and keeps other runs away from them as
+/// long as the result exists. A dry run keeps nobody away.
 ///
 /// # Errors
-/// If they are not.
-pub fn open(fleet: &Fleet, arguments: &ChangeArguments) -> Result<Vec<Session>> {
+/// If they are not ready, or another run has one of them.
+pub fn open(fleet: &Fleet, command: &str, dry_run: bool) -> Result<(Vec<Session>, Option<Locks>)> {
     let mut sessions = sessions::open(fleet)?;
-    sessions::can_be_changed(&sessions.iter().map(|session| &session.facts).collect::<Vec<_>>())?;
-    if arguments.dry_run {
+    sessions::can_be_changed(&facts(&sessions))?;
+    if dry_run {
         for session in &mut sessions {
             // A check would store the states that it is given.
             session.execute("SET default_transaction_read_only TO on", &[])?;
         }
-    } else {
-        // A set-up of an interrupted run may still be going on. States are taken after it, because a
-        // gap covers the time since then.
-        all(at_once(sessions.iter_mut().collect(), change::wait_for_others))?;
+        return Ok((sessions, None));
     }
-    Ok(sessions)
+    let locks = lock::take(fleet, &facts(&sessions), command)?;
+    // A set-up of an interrupted run may still be going on. States are taken after it, because a
+    // gap covers the time since then.
+    all(at_once(sessions.iter_mut().collect(), change::wait_for_others))?;
+    // What was read before the lock may be out of date.
+    all(at_once(sessions.iter_mut().collect(), Session::read_class_again))?;
+    sessions::can_be_changed(&facts(&sessions))?;
+    Ok((sessions, Some(locks)))
+}
+
+fn facts(sessions: &[Session]) -> Vec<&Facts> {
+    sessions.iter().map(|session| &session.facts).collect()
 }
 
 /// The nodes, by name and identity: an interrupted run goes on with the same ones only.
@@ -61,8 +79,8 @@ pub fn identities(sessions: &[Session]) -> Vec<(String, i64, u32)> {
 }
 
 /// How long nodes in use are observed.
-pub fn observing(arguments: &ChangeArguments, observed: &Observed) -> Duration {
-    arguments.observe.map_or_else(|| observe::default_time(observed.last()), Duration::from_secs)
+pub fn observing(seconds: Option<u64>, observed: &Observed) -> Duration {
+    seconds.map_or_else(|| observe::default_time(observed.last()), Duration::from_secs)
 }
 
 /// Adds the way on to a failure in the middle of a run.

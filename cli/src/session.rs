@@ -48,6 +48,11 @@ pub struct Facts {
     pub database: String,
     /// The database, as in `pg_database.oid`.
     pub database_oid: u32,
+    /// The timeline, which distinguishes a server from a promoted copy.
+    pub timeline: i32,
+    /// When the server was started, in seconds since 1970, which distinguishes two servers for certain.
+    /// A time as text would depend on the time zone of the session.
+    pub started_at: String,
     /// Whether the server is a standby or is being restored.
     pub in_recovery: bool,
     /// The version of the server, as a number and as a text.
@@ -71,13 +76,17 @@ pub struct Extension {
     pub available: Option<String>,
 }
 
-/// Facts that need no extension. The timeline tells a promoted copy from its origin.
+/// Facts that need no extension. The timeline is in the name of a WAL file, before the next checkpoint
+/// stores it.
 const FACTS: &str = "
     SELECT c.system_identifier, pg_catalog.current_database()::text, d.oid, pg_catalog.pg_is_in_recovery(),
            pg_catalog.current_setting('server_version_num')::int4, pg_catalog.current_setting('server_version'),
            pg_catalog.quote_ident(n.nspname), e.extversion, a.default_version::text,
            pg_catalog.pg_has_role(d.datdba, 'USAGE'),
-           coalesce(pg_catalog.has_schema_privilege(n.oid, 'USAGE'), false)
+           coalesce(pg_catalog.has_schema_privilege(n.oid, 'USAGE'), false),
+           CASE WHEN pg_catalog.pg_is_in_recovery() THEN (SELECT k.timeline_id FROM pg_catalog.pg_control_checkpoint() k)
+                ELSE ('x' || pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 8))::bit(32)::int4 END,
+           extract(epoch FROM pg_catalog.pg_postmaster_start_time())::text
     FROM pg_catalog.pg_control_system() c
     JOIN pg_catalog.pg_database d ON d.datname = pg_catalog.current_database()
     LEFT JOIN pg_catalog.pg_extension e ON e.extname = 'pg_keyspace'
@@ -109,9 +118,12 @@ impl Session {
         // Names come with their schemas, and nothing is found by a path that others can write to.
         client.batch_execute(
             "SET search_path TO pg_catalog, pg_temp; SET statement_timeout TO 0; SET lock_timeout TO 0;
-             SET idle_in_transaction_session_timeout TO 0; SET default_transaction_isolation TO 'read committed';
+             SET idle_in_transaction_session_timeout TO 0; SET idle_session_timeout TO 0; SET default_transaction_isolation TO 'read committed';
              SET client_min_messages TO notice; SET datestyle TO 'ISO'; SET intervalstyle TO 'postgres'",
         )?;
+        // From PostgreSQL 17 on.
+        let further = "SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name = 'transaction_timeout'";
+        client.batch_execute(further)?;
         let row = client.query_one(FACTS, &[])?;
         let schema: Option<String> = row.try_get(6)?;
         let extension = match schema.zip(row.try_get(7)?) {
@@ -129,6 +141,8 @@ impl Session {
             system_identifier: row.try_get(0)?,
             database: row.try_get(1)?,
             database_oid: row.try_get(2)?,
+            timeline: row.try_get(11)?,
+            started_at: row.try_get(12)?,
             in_recovery: row.try_get(3)?,
             server_version: (row.try_get(4)?, row.try_get(5)?),
             extension,
@@ -230,6 +244,14 @@ impl Session {
         std::mem::take(&mut *self.notices.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// The process of this session on the server.
+    ///
+    /// # Errors
+    /// Those of the server.
+    pub fn process(&mut self) -> Result<i32> {
+        Ok(self.query_one("SELECT pg_backend_pid()", &[])?.try_get(0)?)
+    }
+
     /// Reads the class of the node again.
     ///
     /// # Errors
@@ -253,6 +275,11 @@ impl Session {
 }
 
 impl Facts {
+    /// The server and database, which copies have in common.
+    pub fn identity(&self) -> (i64, u32) {
+        (self.system_identifier, self.database_oid)
+    }
+
     /// The extension.
     ///
     /// # Errors

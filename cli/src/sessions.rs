@@ -1,5 +1,6 @@
 //! Connections to all nodes, and what must be true of them together.
 
+use crate::classes::written;
 use crate::failure::{Failure, Result};
 use crate::nodes::Fleet;
 use crate::session::{Facts, Session, at_once};
@@ -53,34 +54,61 @@ pub fn all<T>(results: Vec<Result<T>>) -> Result<Vec<T>> {
     Err(Failure { detail: Some(detail), ..first })
 }
 
-/// Fails if two nodes are one database of one server. A promoted copy has the identity of its
-/// origin, too.
+/// Fails if two nodes are one database of one server, or one is a standby of the other. A copy that
+/// runs next to its origin is another server, although it has the same identity.
 ///
 /// # Errors
 /// In that case.
 pub fn are_different_servers(nodes: &[&Facts]) -> Result<()> {
-    for (at, one) in nodes.iter().enumerate() {
-        let is_same = |other: &&&Facts| {
-            (one.system_identifier, one.database_oid) == (other.system_identifier, other.database_oid)
-        };
-        if let Some(other) = nodes.iter().take(at).find(is_same) {
-            let message =
-                format!("nodes \"{}\" and \"{}\" are one server and database", other.name, one.name);
-            let (detail, hint) = if one.in_recovery != other.in_recovery {
-                ("One of them is a standby of the other.", "Leave the standby out: it is no node of its own.")
-            } else {
-                (
-                    "Both have the same system identifier and the same database.",
-                    "Leave one out. If one is a copy that was promoted, see the runbook, \"Clone\".",
-                )
-            };
-            return Err(Failure::new(message).detail(detail).hint(hint));
+    for (other, one) in pairs_alike(nodes) {
+        let message = format!("nodes \"{}\" and \"{}\" are one server and database", other.name, one.name);
+        if one.started_at == other.started_at {
+            return Err(Failure::new(message)
+                .detail("Both have the same system identifier and the same database, and the server was started at the same moment.")
+                .hint("Leave one out."));
+        }
+        if one.in_recovery || other.in_recovery {
+            return Err(Failure::new(message)
+                .detail("One of them is a standby of the other.")
+                .hint("Leave the standby out: it is no node of its own."));
         }
     }
     Ok(())
 }
 
-/// Fails if a node cannot be changed, or the nodes have not the same version of the extension.
+/// Fails if a copy of a server, such as a base backup that was promoted, still has the class of its
+/// origin.
+///
+/// # Errors
+/// In that case.
+fn copies_have_other_classes(nodes: &[&Facts]) -> Result<()> {
+    for (other, one) in pairs_alike(nodes) {
+        let Some((class, of_other)) = one.class.zip(other.class) else { continue };
+        if class.residue().meets(of_other.residue()) {
+            let (class, of_other) = (written(class), written(of_other));
+            let share = if class == of_other {
+                format!("both are node {class}")
+            } else {
+                format!("node {of_other} and node {class} have values in common")
+            };
+            return Err(Failure::new(format!("nodes \"{}\" and \"{}\" are copies of one server, and {share}", other.name, one.name))
+                .detail("They have the same system identifier and the same database, and run as two servers.")
+                .hint("Keep writers away from one of them until it has a class of its own: see the runbook, \"Clone\"."));
+        }
+    }
+    Ok(())
+}
+
+/// Every two nodes with the same system identifier and database, in order.
+fn pairs_alike<'a>(nodes: &'a [&'a Facts]) -> impl Iterator<Item = (&'a Facts, &'a Facts)> {
+    nodes.iter().enumerate().flat_map(move |(at, one)| {
+        let alike = nodes.iter().take(at).filter(|other| other.identity() == one.identity());
+        alike.map(move |other| (*other, *one))
+    })
+}
+
+/// Fails if a node cannot be changed, the nodes have not the same version of the extension, or copies
+/// of one server have one class.
 ///
 /// # Errors
 /// In these cases.
@@ -111,12 +139,14 @@ pub fn can_be_changed(nodes: &[&Facts]) -> Result<()> {
                 .hint("Connect as the owner of the database, or as a superuser."));
         }
     }
-    Ok(())
+    copies_have_other_classes(nodes)
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use keyspace::sequences::Class;
+
     use super::*;
     use crate::session::Extension;
 
@@ -128,6 +158,8 @@ mod tests {
             system_identifier,
             database: "shop".to_owned(),
             database_oid: 5,
+            timeline: 1,
+            started_at: format!("176984640{system_identifier}.000000"),
             in_recovery: false,
             server_version: (150_000, "15.0".to_owned()),
             extension: Some(extension),
@@ -144,9 +176,33 @@ mod tests {
         assert_eq!(failure.message, "nodes \"one\" and \"again\" are one server and database");
         let other_database = Facts { database_oid: 6, ..again.clone() };
         assert!(are_different_servers(&[&one, &other_database]).is_ok());
-        let standby = Facts { in_recovery: true, ..again };
+        let elsewhere = Facts { started_at: "1769932800.000000".to_owned(), ..again };
+        let standby = Facts { in_recovery: true, ..elsewhere.clone() };
         let failure = are_different_servers(&[&one, &standby]).unwrap_err();
         assert_eq!(failure.detail.as_deref(), Some("One of them is a standby of the other."));
+        assert!(are_different_servers(&[&one, &elsewhere]).is_ok(), "a copy is another server");
+    }
+
+    #[test]
+    fn a_copy_with_the_class_of_its_origin_is_not_changed() {
+        let of = |name: &str, started_at: &str, class: Option<(i32, i32)>| Facts {
+            started_at: started_at.to_owned(),
+            class: class.and_then(|(node, nodes)| Class::new(node, nodes).ok()),
+            ..facts(name, 1)
+        };
+        let origin = of("one", "yesterday", Some((1, 2)));
+        for (class, message) in [
+            (Some((1, 2)), "nodes \"one\" and \"copy\" are copies of one server, and both are node 1 of 2"),
+            (
+                Some((3, 4)),
+                "nodes \"one\" and \"copy\" are copies of one server, and node 1 of 2 and node 3 of 4 have values in common",
+            ),
+        ] {
+            assert_eq!(can_be_changed(&[&origin, &of("copy", "today", class)]).unwrap_err().message, message);
+        }
+        for class in [None, Some((2, 4))] {
+            assert!(can_be_changed(&[&origin, &of("copy", "today", class)]).is_ok());
+        }
     }
 
     #[test]

@@ -52,7 +52,7 @@ struct Work<'a> {
 pub fn run(fleet: &Fleet, output: Output, arguments: &SetupArguments) -> Result<Exit> {
     let given = given_classes(fleet, &arguments.class)?;
     let left = left::read(&arguments.change.left)?;
-    let mut sessions = runs::open(fleet, &arguments.change)?;
+    let (mut sessions, _locks) = runs::open(fleet, COMMAND, arguments.change.dry_run)?;
     let names = fleet.nodes.iter().map(|node| node.name.as_str());
     let request = Request {
         identities: runs::identities(&sessions),
@@ -112,7 +112,7 @@ impl Work<'_> {
         let is_planned = |report: &NodeReport| report.changes.iter().any(|change| change.action == "planned");
         let is_moving = self.reports.iter().any(|report| in_use.contains(&report.node) && is_planned(report));
         if is_moving && self.arguments.options.gap.is_none() {
-            let time = runs::observing(&self.arguments.change, &self.observed);
+            let time = runs::observing(self.arguments.observe, &self.observed);
             self.observed.again(sessions, time, say)?;
         }
         // Nodes in use first, all at once. The others draw nothing, and get the states from
@@ -195,6 +195,7 @@ fn classes(
 /// The class that the user gives each node, by `--class` or in the file.
 fn given_classes(fleet: &Fleet, arguments: &[String]) -> Result<Vec<Option<i32>>> {
     let mut given: Vec<Option<i32>> = fleet.nodes.iter().map(|node| node.class).collect();
+    let mut seen = BTreeSet::new();
     for argument in arguments {
         let parsed =
             argument.split_once('=').and_then(|(name, number)| Some((name, number.parse::<i32>().ok()?)));
@@ -203,6 +204,9 @@ fn given_classes(fleet: &Fleet, arguments: &[String]) -> Result<Vec<Option<i32>>
                 .hint("Write NAME=NUMBER, for example \"three=3\".")
         })?;
         fleet.node(name)?;
+        if !seen.insert(name) {
+            return Err(Failure::new(format!("the class of node \"{name}\" is specified twice")));
+        }
         for (node, given) in fleet.nodes.iter().zip(&mut given) {
             if node.name == name {
                 *given = Some(number);

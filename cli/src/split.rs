@@ -128,7 +128,11 @@ impl Plan {
 pub fn run(fleet: &Fleet, output: Output, arguments: &SplitArguments) -> Result<Exit> {
     fleet.node(&arguments.node)?;
     let left = left::read(&arguments.change.left)?;
-    let mut sessions = runs::open(fleet, &arguments.change)?;
+    if arguments.change.dry_run && !left.is_empty() {
+        return Err(Failure::new("--left cannot be used with --dry-run here")
+            .detail("The last states of nodes that have left are for the check, and a dry run of a split checks nothing."));
+    }
+    let (mut sessions, _locks) = runs::open(fleet, COMMAND, arguments.change.dry_run)?;
     let request = (runs::identities(&sessions), &arguments.node, arguments.factor);
     let donor = runs::session(&mut sessions, &arguments.node)?;
     if arguments.change.dry_run {

@@ -6,31 +6,19 @@ use serde::Deserialize;
 use crate::classes::written;
 use crate::failure::{Failure, Result};
 use crate::left::Left;
-use crate::output::say;
-use crate::session::{Session, at_once};
+use crate::session::{Facts, Session, at_once};
 use crate::sessions::all;
 
 /// A node that another one remembers.
 #[derive(Clone, Debug, Deserialize)]
 struct Remembered {
     system_identifier: i64,
-    database_oid: u32,
+    database: u32,
+    timeline: i32,
     /// The class, unless the state was taken before the node had one.
     node: Option<i32>,
     nodes: Option<i32>,
 }
-
-/// The table can be read by the superuser only, if one has installed the extension.
-const IS_READABLE: &str =
-    "SELECT pg_catalog.has_table_privilege('keyspace_internal.interleaved_peer', 'SELECT')";
-
-const REMEMBERED: &str = "
-    SELECT DISTINCT ON (p.peer_system_identifier, p.peer_database)
-           p.peer_system_identifier AS system_identifier, p.peer_database::int8 AS database_oid, p.node, p.nodes
-    FROM keyspace_internal.interleaved_peer p
-    WHERE p.system_identifier = (SELECT c.system_identifier FROM pg_catalog.pg_control_system() c)
-      AND p.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())
-    ORDER BY p.peer_system_identifier, p.peer_database, p.node IS NULL, p.taken_at DESC";
 
 /// Fails if a class that is to be given away belongs to a node that is not named and has not left.
 /// Nodes remember the states that they were given.
@@ -41,45 +29,111 @@ pub fn have_none_of(sessions: &mut [Session], given: &[Class], left: &[Left]) ->
     if given.is_empty() {
         return Ok(());
     }
-    let identities: Vec<(i64, u32)> = sessions
-        .iter()
-        .map(|session| (session.facts.system_identifier, session.facts.database_oid))
-        .collect();
     let remembered = all(at_once(sessions.iter_mut().collect(), |session: &mut Session| {
-        let is_readable: bool = session.query_one(IS_READABLE, &[])?.try_get(0)?;
-        let found = if is_readable { Some(session.rows::<Remembered>(REMEMBERED, &[])?) } else { None };
-        Ok((session.name().to_owned(), found))
+        let view = session.object("interleaved_peers")?;
+        let query = format!(
+            "SELECT p.system_identifier, p.database::int8 AS database, p.timeline, p.node, p.nodes FROM {view} p ORDER BY p.taken_at"
+        );
+        Ok((session.name().to_owned(), session.rows::<Remembered>(&query, &[])?))
     }))?;
-    let blind: Vec<&str> =
-        remembered.iter().filter(|(_, found)| found.is_none()).map(|(by, _)| by.as_str()).collect();
-    if !blind.is_empty() && blind.len() == remembered.len() {
-        say(&format!(
-            "warning: the role may not read which nodes are remembered, so nothing tells whether other nodes than {} exist",
-            blind.join(", ")
-        ));
-    }
-    for (by, found) in remembered {
-        let found = found.unwrap_or_default();
-        for one in found {
-            let identity = (one.system_identifier, one.database_oid);
-            let is_known = identities.contains(&identity)
-                || left
-                    .iter()
-                    .any(|left| (left.state.system_identifier, left.state.database_oid) == identity);
-            let class = one.node.zip(one.nodes).and_then(|(node, nodes)| Class::new(node, nodes).ok());
-            // A class that is not known may be any.
-            let meets = |given: &&Class| class.is_none_or(|class| given.residue().meets(class.residue()));
-            let Some(wanted) = given.iter().find(meets) else { continue };
-            if !is_known {
-                return Err(Failure::new(format!("class {} may belong to a node that is not named", written(*wanted)))
-                    .detail(format!(
-                        "Node \"{by}\" was given the state of a server with system identifier {}, {}.",
-                        one.system_identifier,
-                        class.map_or("whose class it does not know".to_owned(), |class| format!("node {}", written(class)))
-                    ))
-                    .hint("Name that node, too. If it has left, pass its last state with --left FILE. Or choose another class."));
+    let facts: Vec<&Facts> = sessions.iter().map(|session| &session.facts).collect();
+    for (by, found) in &remembered {
+        for one in found.iter().filter(|one| !one.is_named(&facts) && !one.has_left(left)) {
+            if let Some(wanted) = given.iter().find(|given| one.may_have(**given)) {
+                return Err(one.refusal(by, *wanted));
             }
         }
     }
     Ok(())
+}
+
+impl Remembered {
+    /// Whether a node that is named is this one. A server that was promoted since has a later timeline;
+    /// one with an earlier timeline is the origin of a copy, which is another node.
+    fn is_named(&self, named: &[&Facts]) -> bool {
+        named.iter().any(|facts| {
+            facts.identity() == (self.system_identifier, self.database) && facts.timeline >= self.timeline
+        })
+    }
+
+    fn has_left(&self, left: &[Left]) -> bool {
+        left.iter().any(|left| {
+            (left.state.system_identifier, left.state.database_oid) == (self.system_identifier, self.database)
+                && left.state.timeline >= self.timeline
+        })
+    }
+
+    fn class(&self) -> Option<Class> {
+        self.node.zip(self.nodes).and_then(|(node, nodes)| Class::new(node, nodes).ok())
+    }
+
+    /// Whether its values may be those of a class. One that is not known may be any.
+    fn may_have(&self, given: Class) -> bool {
+        self.class().is_none_or(|class| given.residue().meets(class.residue()))
+    }
+
+    fn refusal(&self, by: &str, wanted: Class) -> Failure {
+        let (of, hint) = match self.class() {
+            Some(class) => (
+                format!("node {}", written(class)),
+                "Name that node, too. If it has left, pass its last state with --left FILE. Or choose another class.",
+            ),
+            None => (
+                "which was not set up then".to_owned(),
+                "Name that node, too. If it is gone, and was never set up, call setup_interleaved_sequences() instead: see the runbook.",
+            ),
+        };
+        Failure::new(format!("class {} may belong to a node that is not named", written(wanted)))
+            .detail(format!(
+                "Node \"{by}\" was given the state of a server with system identifier {}, {of}.",
+                self.system_identifier
+            ))
+            .hint(hint)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn remembered(timeline: i32, class: Option<(i32, i32)>) -> Remembered {
+        let (node, nodes) = class.unzip();
+        Remembered { system_identifier: 7, database: 5, timeline, node, nodes }
+    }
+
+    fn facts(timeline: i32, database_oid: u32) -> Facts {
+        Facts {
+            name: "one".to_owned(),
+            system_identifier: 7,
+            database: "shop".to_owned(),
+            database_oid,
+            timeline,
+            started_at: String::new(),
+            in_recovery: false,
+            server_version: (150_000, "15.0".to_owned()),
+            extension: None,
+            class: None,
+            is_owner: true,
+        }
+    }
+
+    #[test]
+    fn a_promoted_server_is_the_node_that_it_was_and_its_origin_is_not() {
+        let (origin, promoted, other) = (facts(1, 5), facts(2, 5), facts(9, 6));
+        assert!(remembered(1, None).is_named(&[&other, &promoted]));
+        assert!(remembered(2, None).is_named(&[&promoted]));
+        assert!(!remembered(2, None).is_named(&[&origin, &other]));
+    }
+
+    #[test]
+    fn a_class_that_is_not_known_may_be_any() {
+        let wanted = |node| Class::new(node, 4).unwrap();
+        let half = remembered(1, Some((1, 2)));
+        assert!(half.may_have(wanted(1)) && half.may_have(wanted(3)) && !half.may_have(wanted(2)));
+        assert!(remembered(1, None).may_have(wanted(2)));
+        let refusal = half.refusal("two", wanted(3));
+        assert_eq!(refusal.message, "class 3 of 4 may belong to a node that is not named");
+        assert!(refusal.detail.unwrap().ends_with("7, node 1 of 2."));
+    }
 }

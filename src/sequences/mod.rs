@@ -9,6 +9,7 @@ pub(crate) mod change;
 mod check;
 mod confirm;
 mod guard;
+mod lock_node;
 mod new_sequences;
 mod nextval;
 mod node_state;
@@ -109,4 +110,9 @@ pgrx::extension_sql_file!(
     "../../sql/sequences/interleave_new_sequences.sql",
     name = "interleave_new_sequences",
     requires = ["guard_interleaved_sequences"]
+);
+pgrx::extension_sql_file!(
+    "../../sql/sequences/lock_node.sql",
+    name = "lock_node",
+    requires = ["interleave_new_sequences"]
 );

@@ -114,8 +114,8 @@ impl Peers {
         self.pace(at, oid, sequence)?.used_since(state, peers_seen::now())
     }
 
-    /// Stores what the states show of some sequences, if the caller may. It does not wait for
-    /// another call that is storing the same: a later state shows it, too.
+    /// Stores which class each peer has, and what its states show of some sequences, if the caller
+    /// may. It does not wait for another call that is storing the same: a later state shows it, too.
     pub(crate) fn remember(&self, extension: Extension, steps: &[Step]) -> Result<(), Failure> {
         if self.last.is_empty() || !peers_seen::may_be_kept() {
             return Ok(());
@@ -128,7 +128,12 @@ impl Peers {
                 let pace = self.pace(at, step.entry.oid, &step.before)?;
                 is_new(step.entry.oid, &pace).then_some((step.entry.oid, pace))
             });
-            let paces: Vec<_> = paces.collect();
+            // The class counts also if no sequence is known on both nodes yet, and however soon it
+            // follows the state before.
+            let of_node =
+                peers_seen::of_node(peer, self.seen.get(&(identity, peers_seen::NODE.to_u32())), self.now);
+            let paces: Vec<_> =
+                of_node.map(|pace| (peers_seen::NODE, pace)).into_iter().chain(paces).collect();
             if paces.is_empty() {
                 continue;
             }

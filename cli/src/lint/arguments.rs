@@ -18,7 +18,8 @@ pub struct LintArguments {
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(i32).range(2..=65_535))]
     pub classes: Option<i32>,
 
-    /// Also measure for so many seconds how fast ids are used, besides the average of the past
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    /// Also measure for so many seconds how fast ids are used, besides the average of the past; a
+    /// minute or more, because the load of a moment is taken for that of all days to come
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(10..=86_400))]
     pub observe: Option<u64>,
 }

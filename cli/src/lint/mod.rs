@@ -123,6 +123,16 @@ pub fn run(fleet: &Fleet, output: Output, arguments: &LintArguments) -> Result<E
                 .detail(format!("The checks are: {}.", names.join(", "))));
         }
     }
+    if arguments.ignore.iter().any(|name| name == integers::INTEGER_KEY.name) {
+        let unused = [("--classes", arguments.classes.is_some()), ("--observe", arguments.observe.is_some())];
+        if let Some((argument, _)) = unused.iter().find(|(_, is_given)| *is_given) {
+            return Err(Failure::new(format!(
+                "{argument} cannot be used with --ignore {}",
+                integers::INTEGER_KEY.name
+            ))
+            .detail("It is for this check only."));
+        }
+    }
     let mut sessions = sessions::open(fleet)?;
     let of_nodes = sessions.iter().filter_map(|session| Some(session.facts.class?.nodes())).max();
     let by_number = i32::try_from(sessions.len()).unwrap_or(i32::MAX).max(2);

@@ -126,7 +126,7 @@ pub struct RunArguments {
     pub settings: Vec<String>,
 
     /// The memory in which references are looked up, such as 256MB
-    #[arg(long, value_name = "SIZE")]
+    #[arg(long, value_name = "SIZE", conflicts_with = "dry_run")]
     pub maintenance_work_mem: Option<String>,
 
     /// Only print the statements
@@ -160,11 +160,11 @@ pub struct CutOverArguments {
     pub table: String,
 
     /// How
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_enum, default_value_t, conflicts_with = "rehearse")]
     pub way: Way,
 
     /// What it overlooks; may be repeated
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, conflicts_with = "rehearse")]
     pub ignore: Vec<Ignored>,
 
     /// Only print the statement, what still uses the old ids, and who would be in the way
@@ -208,7 +208,7 @@ pub struct FinalizeArguments {
     pub table: String,
 
     /// The name of the table [default: asked for on a terminal]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", conflicts_with = "dry_run")]
     pub confirm: Option<String>,
 
     /// Rows keep their old ids, without an index; new rows get none

@@ -7,7 +7,7 @@ use super::table::Table;
 use crate::check::Severity;
 use crate::exit::Exit;
 use crate::failure::Result;
-use crate::output::{Output, bytes, section};
+use crate::output::{Output, bytes, say, section};
 use crate::session::Session;
 use crate::table::Table as Drawn;
 
@@ -146,13 +146,40 @@ pub fn findings_text(findings: &[Finding], width: Option<u16>) -> String {
     section("Findings", table, width)
 }
 
+/// What is said if arguments come too late.
+pub const KEPT: &str = "the migration exists: it keeps the arguments with which it was created";
+
+/// The plan with further references, for which the migration is created, or changed, and rolled back.
+fn with_references(
+    session: &mut Session,
+    table: &Table,
+    key: &KeyArguments,
+    phase: Option<String>,
+) -> Result<Plan> {
+    let statements =
+        if phase.is_none() { key.create(session, table)? } else { key.add_references(session, table)? };
+    session.batch_execute("BEGIN; SET LOCAL idle_in_transaction_session_timeout TO '1min'")?;
+    let plan = statements
+        .iter()
+        .try_for_each(|statement| session.batch_execute(statement))
+        .and_then(|()| read(session, table, key));
+    session.batch_execute("ROLLBACK")?;
+    Ok(Plan { phase, ..plan? })
+}
+
 /// Shows a plan.
 ///
 /// # Errors
 /// Those of the server, or if stdout cannot be written to.
 pub fn run(session: &mut Session, output: Output, arguments: &PlanArguments) -> Result<Exit> {
     let table = Table::find(session, &arguments.table)?;
-    let plan = read(session, &table, &arguments.key)?;
+    let mut plan = read(session, &table, &arguments.key)?;
+    if plan.phase.is_some() && !arguments.key.named().is_empty() {
+        say(KEPT);
+    }
+    if !arguments.key.references.is_empty() && (plan.phase.is_some() || !plan.has_errors()) {
+        plan = with_references(session, &table, &arguments.key, plan.phase)?;
+    }
     output.result(&plan, |width| plan.text(width))?;
     Ok(plan.exit())
 }

@@ -220,7 +220,7 @@ fn carry_out(
     statement: String,
     next: &str,
 ) -> Result<Outcome> {
-    let pid: i32 = session.query_one("SELECT pg_backend_pid()", &[])?.try_get(0)?;
+    let pid = session.process()?;
     session.take_notices();
     let display = Display::new();
     display.say(first_words(&statement));

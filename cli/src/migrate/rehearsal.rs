@@ -88,7 +88,7 @@ pub fn rehearse(
         estimated_ms: estimate.try_get(0)?,
         ..Rehearsal::default()
     };
-    let pid: i32 = session.query_one("SELECT pg_backend_pid()", &[])?.try_get(0)?;
+    let pid = session.process()?;
     let lock = format!("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE", rehearsal.tables.join(", "));
     let mut other = Session::open(node)?;
     for number in 0..arguments.tries {

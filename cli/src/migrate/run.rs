@@ -16,7 +16,7 @@ use crate::exit::Exit;
 use crate::failure::{Failure, Result};
 use crate::interrupt;
 use crate::nodes::Node;
-use crate::output::Output;
+use crate::output::{Output, say};
 use crate::session::Session;
 
 /// Another session works on the migration.
@@ -45,7 +45,7 @@ pub fn run(session: &mut Session, node: &Node, output: Output, arguments: &RunAr
     careful(session, arguments)?;
     lock(session, &table)?;
     let display = Display::new();
-    let pid: i32 = session.query_one("SELECT pg_backend_pid()", &[])?.try_get(0)?;
+    let pid = session.process()?;
     let done = watched(node, &table, pid, &display, || carry_out(session, &table, arguments, plan, &display));
     display.finish();
     let outcome = done.map_err(|failure| {
@@ -107,7 +107,10 @@ fn carry_out(
         arguments.key.create(session, table)?
     } else {
         if !arguments.key.named().is_empty() {
-            display.say("the migration exists: it keeps the arguments with which it was created");
+            display.say(plan::KEPT);
+        }
+        if is_cut_over && !arguments.key.references.is_empty() {
+            display.say("the migration is cut over: no reference is added to it");
         }
         if is_cut_over { Vec::new() } else { arguments.key.add_references(session, table)? }
     };
@@ -188,8 +191,13 @@ fn run_one(session: &mut Session, statement: &str, display: &Display) -> Result<
 /// The statements that would be run. A migration that does not exist is created and rolled back.
 fn show(session: &mut Session, table: &Table, arguments: &RunArguments) -> Result<Outcome> {
     let plan = plan::read(session, table, &arguments.key)?;
-    if plan.phase.is_some() {
-        let mut statements = arguments.key.add_references(session, table)?;
+    if let Some(phase) = &plan.phase {
+        if !arguments.key.named().is_empty() {
+            say(plan::KEPT);
+        }
+        // As in a run.
+        let mut statements =
+            if phase == "cut over" { Vec::new() } else { arguments.key.add_references(session, table)? };
         statements.extend(call::set(session, table, &arguments.settings)?);
         statements.extend(left(session, table)?);
         return Ok(of_plan(plan, statements, true));

@@ -100,6 +100,8 @@ SELECT public.partitioned_nextval('trapped.no') OPERATOR(pg_catalog.%) 2 AS odd,
 SELECT finding FROM public.check_interleaved_sequences() WHERE sequence OPERATOR(pg_catalog.=) 'trapped.no'::pg_catalog.regclass;
 SELECT in_order FROM public.interleaved_sequences WHERE sequence OPERATOR(pg_catalog.=) 'trapped.no'::pg_catalog.regclass;
 SELECT state FROM public.interleaved_setup_progress;
+SELECT pg_catalog.count(*) FROM public.interleaved_peers;
+SELECT keyspace_internal.lock_node();
 SELECT pg_catalog.jsonb_typeof(public.interleaved_node_state());
 SELECT action FROM public.split_interleaved_sequences(2::int, dry_run => true) WHERE sequence OPERATOR(pg_catalog.=) 'trapped.no'::pg_catalog.regclass;
 SELECT action FROM public.reset_interleaved_sequences('{trapped.no}', dry_run => true);

@@ -76,6 +76,7 @@ SELECT phase FROM open.key_migration_progress;
 SELECT count(*) FROM open.interleaved_sequences;
 SELECT count(*) FROM open.interleaved_node;
 SELECT count(*) FROM open.interleaved_setup_progress;
+SELECT count(*) >= 0 AS peers FROM open.interleaved_peers;
 SELECT statement FROM open.key_migration_statements('public.sale'::regclass, 'verified'::text) \gexec
 -- The statements that a plan shows, too.
 SELECT statement FROM open.key_migration_plan('public.sale'::regclass, NULL::name, 'uuid'::text, NULL::text, '{}'::name[], '_new'::text, '_old'::text, false, NULL::text, NULL::text, NULL::name, false, false)

@@ -24,7 +24,7 @@ CREATE FUNCTION peer(seconds numeric, reached bigint, whole jsonb DEFAULT '{}') 
 $$;
 CREATE VIEW seen AS
 SELECT p.sequence::regclass, p.peer_system_identifier, p.peer_timeline > 0 AS timeline, p.node, p.nodes, p.position, round(p.rate) AS rate
-FROM keyspace_internal.interleaved_peer p WHERE p.peer_system_identifier IN (77, 78) ORDER BY p.sequence;
+FROM keyspace_internal.interleaved_peer p WHERE p.peer_system_identifier IN (77, 78) AND p.sequence <> 0 ORDER BY p.sequence;
 
 -- fault_b24_a_peer_that_knows_none: the state was taken in another database.
 SELECT peer(0, 100, '{"sequences": {"shop": {"ord_id_seq": {"increment": 1, "next_value": 1}}}}') AS elsewhere \gset
@@ -81,6 +81,40 @@ SET ROLE regress_keyspace_pace;
 SELECT count(*) >= 0 AS checked FROM check_interleaved_sequences(ARRAY[:'forged'::jsonb]);
 RESET ROLE;
 SELECT * FROM seen WHERE sequence = 'ord_id_seq'::regclass;
+
+-- The class of a peer is remembered: also if the state follows another one at once, and if no sequence
+-- is known on both nodes. An older state does not take it back.
+CREATE VIEW known AS SELECT system_identifier, node, nodes, database > 0 AS database, timeline > 0 AS timeline, taken_at < seen_at AS times
+FROM interleaved_peers WHERE system_identifier IN (84, 85) ORDER BY 1;
+SELECT peer(60, 100, '{"system_identifier": 84}') AS fresh, peer(59.9, 101, '{"system_identifier": 84, "node": 1, "nodes": 2}') AS set_up,
+       peer(10, 100, '{"system_identifier": 85, "node": 1, "nodes": 4, "sequences": {"shop": {"ord_id_seq": {"increment": 4, "next_value": 1}}}}') AS elsewhere \gset
+SELECT count(*) >= 0 AS checked FROM check_interleaved_sequences(ARRAY[:'fresh'::jsonb]);
+SELECT * FROM known;
+SELECT count(*) >= 0 AS checked FROM check_interleaved_sequences(ARRAY[:'set_up'::jsonb]);
+SELECT count(*) >= 0 AS checked FROM check_interleaved_sequences(ARRAY[:'fresh', :'elsewhere']::jsonb[]);
+SELECT * FROM known;
+SELECT DISTINCT node, nodes FROM keyspace_internal.interleaved_peer WHERE peer_system_identifier = 84;
+-- It is shown to the owner of the database, who need not have installed the extension, and to nobody else.
+SET ROLE regress_keyspace_pace;
+SELECT count(*) FROM interleaved_peers;
+RESET ROLE;
+BEGIN;
+SELECT format('ALTER DATABASE %I OWNER TO regress_keyspace_pace', current_database()) \gexec
+SET LOCAL ROLE regress_keyspace_pace;
+SELECT system_identifier, node, nodes FROM interleaved_peers WHERE system_identifier IN (84, 85) ORDER BY 1;
+ROLLBACK;
+
+-- The lock of the client program: for the owner of the database alone, and until the end of the transaction.
+BEGIN;
+SELECT keyspace_internal.lock_node();
+SELECT locktype, classid = 'keyspace_internal.interleaved_node'::regclass AS node, mode FROM pg_locks
+WHERE pid = pg_backend_pid() AND locktype = 'object' AND classid = objid;
+COMMIT;
+SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'object' AND classid = objid;
+\set VERBOSITY default
+SET ROLE regress_keyspace_pace;
+SELECT keyspace_internal.lock_node();
+RESET ROLE;
 
 -- fault_b21_positions: a position that was not seen is not reported.
 REVOKE ALL ON ALL SEQUENCES IN SCHEMA pace FROM regress_keyspace_pace;

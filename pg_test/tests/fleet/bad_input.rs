@@ -62,16 +62,32 @@ fn a_sequence_that_cannot_be_set_up_is_named_before_anything_changes() {
 fn control_characters_in_names_are_not_printed() {
     let servers = ["one", "two"].map(start);
     for server in &servers {
-        run(server, "CREATE SEQUENCE \"a\u{1b}]0;title\u{7}\u{202e}\" INCREMENT 50");
+        run(
+            server,
+            "CREATE SEQUENCE \"a\u{1b}]0;title\u{7}\u{202e}\" INCREMENT 50; CREATE SEQUENCE \"b\u{9b}2J\u{61c}\u{2066}\u{7f}\" INCREMENT 50",
+        );
     }
     let program = Program::of(&[&servers[0], &servers[1]]);
-    for arguments in [vec!["setup", "--dry-run"], vec!["setup"], vec!["check", "--all"], vec!["status"]] {
-        let ended = program.call(&arguments);
-        for text in [&ended.stdout, &ended.stderr] {
-            let is_bad = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
-            assert!(!text.contains(is_bad), "{text:?}");
+    for arguments in [
+        vec!["setup", "--dry-run"],
+        vec!["setup"],
+        vec!["check", "--all"],
+        vec!["status"],
+        vec!["lint", "--all"],
+    ] {
+        for json in [&[][..], &["--json"]] {
+            let ended = program.call(&[&arguments, json].concat());
+            for text in [&ended.stdout, &ended.stderr] {
+                let is_bad = |c: char| {
+                    (c.is_control() && c != '\n') || matches!(c, '\u{202e}' | '\u{61c}' | '\u{2066}')
+                };
+                assert!(!text.contains(is_bad), "{text:?}");
+            }
         }
     }
+    // A script reads the name as it is.
+    let checked = program.json(1, &["check"]).to_string();
+    assert!(checked.contains("b\u{9b}2J\u{61c}\u{2066}\u{7f}"), "{checked}");
     let shown = program.call(&["check"]).stdout;
     assert!(shown.contains("a\\u{1b}]0;title\\u{7}\\u{202e}"), "{shown}");
 }
@@ -89,6 +105,14 @@ fn wrong_usage_ends_with_2() {
         let ended = program.expect(2, &arguments);
         ended.assert_error(message);
         assert!(!ended.stderr.contains("secret"), "{}", ended.stderr);
+    }
+    for arguments in [
+        &["man", ".", "--json"][..],
+        &["--json", "completions", "bash"],
+        &["man", ".", "--fleet", "shop.toml"],
+        &["--node", "a=host=/nowhere", "completions", "bash"],
+    ] {
+        program.expect(2, arguments).assert_error(" cannot be used with \"");
     }
     program.expect(2, &["no-such-command"]);
     program.expect(2, &["add-node", "three"]);

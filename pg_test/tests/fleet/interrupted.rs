@@ -11,13 +11,13 @@ pub fn interrupt(child: &Child) {
     signal(child, nix::sys::signal::Signal::SIGINT);
 }
 
-fn signal(child: &Child, signal: nix::sys::signal::Signal) {
+pub fn signal(child: &Child, signal: nix::sys::signal::Signal) {
     let process = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
     nix::sys::signal::kill(process, signal).unwrap();
 }
 
 /// Statements of the program that run on a server.
-fn running(server: &Server) -> i64 {
+pub fn running(server: &Server) -> i64 {
     value(
         server,
         "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pg_keyspace' AND state = 'active'

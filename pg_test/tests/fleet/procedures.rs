@@ -1,12 +1,14 @@
 //! `add-node`, `split`, `leave` and `fail-over`: the procedures of the runbook.
 
 use std::collections::HashSet;
+use std::io::Write;
+use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use pg_test::Server;
 
-use crate::program::{DATABASE, Program, class, findings, insert_of, start, start_with, value};
+use crate::program::{DATABASE, Program, class, findings, insert_of, start, start_with, value, wait_until};
 
 #[test]
 fn a_node_is_added_in_a_free_class() {
@@ -15,6 +17,10 @@ fn a_node_is_added_in_a_free_class() {
     Program::of(&[one, two]).expect(0, &["setup", "--classes", "8"]);
     let mut seen = HashSet::new();
     insert_of(one, (1, 8), &mut seen);
+    // Node 2 is not named here. Its class is not given away, because node 1 remembers it.
+    let refused = Program::of(&[one, three]).expect(2, &["add-node", "three", "--class", "2"]);
+    refused.assert_error("class 2 of 8 may belong to a node that is not named");
+    assert_eq!(class(three), "");
     let program = Program::of(&[one, two, three]);
     let refused = program.expect(2, &["add-node", "three", "--class", "2"]);
     refused.assert_error(
@@ -78,6 +84,24 @@ fn a_node_leaves_and_its_class_is_given_to_another_one() {
     let trusted = ["leave", "three", "--writers-stopped"];
     program.expect(2, &trusted).assert_error("the node is being written to");
     writer.batch_execute("COMMIT").unwrap();
+    // A connection for replication is no session of a client, and can write as one.
+    let mut replication = three
+        .tree()
+        .command("psql")
+        .args(["--no-psqlrc", "--quiet", &format!("{} replication=database", three.conninfo(DATABASE))])
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut statements = replication.stdin.take().unwrap();
+    statements.write_all(b"BEGIN; INSERT INTO item DEFAULT VALUES;\n").unwrap();
+    let writes = "SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'walsender' AND backend_xid IS NOT NULL";
+    wait_until("the insert", || value(&three, writes));
+    let refused = program.expect(2, &trusted);
+    refused.assert_error("the node is being written to");
+    assert!(refused.stderr.contains("(walsender"), "{}", refused.stderr);
+    statements.write_all(b"COMMIT;\n").unwrap();
+    drop(statements);
+    assert!(replication.wait().unwrap().success());
     program.expect(2, &trusted).assert_error("it is not known whether the rows of the node have arrived");
     // One slot for two other nodes tells nothing of one of them.
     let slot =
@@ -109,8 +133,10 @@ fn a_node_leaves_and_its_class_is_given_to_another_one() {
     program.expect(2, &trusted).assert_error("three.left.json\" exists");
     let last: i64 = value(&three, "SELECT last_value FROM item_id_seq");
 
-    // Its class is given away with this state.
+    // Its class is given away with this state, and not without it.
     let program = Program::of(&[&one, &two, &four]);
+    let refused = program.expect(2, &["add-node", "four", "--class", "3"]);
+    refused.assert_error("class 3 of 3 may belong to a node that is not named");
     let left = ["add-node", "four", "--class", "3", "--left", file.to_str().unwrap()];
     let result = program.json(0, &left);
     assert_eq!(findings(&result["check"]), Vec::<String>::new());

@@ -144,7 +144,7 @@ fn integer_keys_are_judged_by_the_time_left() {
     assert!(note.2.contains("60000 classes last"), "{note:?}");
     // What is measured counts, too.
     let mut writer = server.connect(DATABASE).unwrap();
-    let child = program.begin(&["lint", "--json", "--observe", "2"]);
+    let child = program.begin(&["lint", "--json", "--observe", "10"]);
     wait_until("the first look", || {
         value::<bool>(
             &server,

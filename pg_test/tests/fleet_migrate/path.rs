@@ -13,8 +13,18 @@ fn a_key_is_migrated_from_the_plan_to_the_end() {
     let text = program.expect(0, &["migrate", "plan", ORDERS]).stdout;
     assert!(text.contains("backfill existing rows") && text.contains("not created"), "{text}");
 
-    // A dry run shows every statement, and changes nothing.
+    // A plan with a reference has the steps of its table, and creates nothing.
     let reference = "\"My Shop\".log (\"Order\")";
+    let is_of_log = |plan: &serde_json::Value| {
+        let steps = plan["steps"].as_array().unwrap();
+        steps.iter().any(|step| step["table_name"] == "\"My Shop\".log")
+    };
+    assert!(!is_of_log(&plan), "{plan:#}");
+    let with_log = program.json(0, &["migrate", "plan", ORDERS, "--reference", reference]);
+    assert!(is_of_log(&with_log) && with_log["phase"].is_null(), "{with_log:#}");
+    assert_eq!(phase(&server), "");
+
+    // A dry run shows every statement, and changes nothing.
     let arguments =
         ["migrate", "run", ORDERS, "--include", "total", "--reference", reference, "--set", "pause=1 ms"];
     let shown = program.json(0, &[&arguments[..], &["--dry-run"]].concat());
@@ -49,6 +59,12 @@ fn a_key_is_migrated_from_the_plan_to_the_end() {
     let cut = program.expect(0, &["migrate", "cut-over", ORDERS]);
     assert!(cut.stdout.contains("3 tables were locked for"), "{}", cut.stdout);
     assert_eq!((phase(&server).as_str(), key_type(&server).as_str()), ("cut over", "uuid"));
+
+    // What comes too late is not ignored without a word.
+    let late = program.expect(0, &["migrate", "plan", ORDERS, "--target", "ulid"]);
+    assert!(late.stderr.contains("it keeps the arguments with which it was created"), "{}", late.stderr);
+    let late = program.expect(0, &["migrate", "run", ORDERS, "--reference", reference]);
+    assert!(late.stderr.contains("no reference is added to it"), "{}", late.stderr);
 
     let back = program.json(0, &["migrate", "rollback", ORDERS]);
     assert_eq!(back["phase"], "verified");

@@ -33,8 +33,9 @@ const GROUND: [&str; 15] = [
 ];
 
 /// The calls after each change. Those that end a transaction or change much come last.
-const CALLS: [&str; 21] = [
+const CALLS: [&str; 22] = [
     "SELECT * FROM interleaved_node",
+    "SELECT * FROM interleaved_peers",
     "SELECT * FROM interleaved_sequences",
     "SELECT * FROM interleaved_setup_progress",
     "SELECT * FROM interleaved_acknowledgements",

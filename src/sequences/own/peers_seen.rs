@@ -14,12 +14,22 @@ use crate::server::tables::own_key;
 /// Another node: its server, its database and its timeline.
 pub(crate) type Identity = (i64, u32, i32);
 
+/// Stands for the node as a whole in place of a sequence; pgrx passes it as NULL.
+pub(crate) const NODE: pg_sys::Oid = pg_sys::InvalidOid;
+
 /// What is remembered, by the node and by the OID of the sequence here.
 pub(crate) type Seen = HashMap<(Identity, u32), Pace>;
 
 /// The identity of a node that gave its state.
 pub(crate) fn identity(peer: &Peer) -> Identity {
     (peer.system_identifier, peer.database_oid, peer.timeline)
+}
+
+/// What a state shows of the node as a whole, if nothing later is stored.
+pub(crate) fn of_node(peer: &Peer, stored: Option<&Pace>, seen_at: i64) -> Option<Pace> {
+    let taken_at = peer.taken_at()?;
+    let is_later = stored.is_none_or(|stored| stored.taken_at < taken_at);
+    is_later.then_some(Pace { class: peer.class(), taken_at, seen_at, position: 0, rate: None })
 }
 
 /// The current time, in microseconds since 1970.
@@ -83,7 +93,7 @@ pub(crate) fn keep(extension: Extension, peer: Identity, paces: &[(pg_sys::Oid, 
     }
     let statement = "INSERT INTO {} (system_identifier, database, peer_system_identifier, peer_database, peer_timeline, \
                                      sequence, node, nodes, taken_at, seen_at, position, rate) \
-         SELECT $1, $2, $3, $4, $5, p.sequence, p.node, p.nodes, \
+         SELECT $1, $2, $3, $4, $5, COALESCE(p.sequence, 0::pg_catalog.oid), p.node, p.nodes, \
                 pg_catalog.to_timestamp(p.taken_at::double precision OPERATOR(pg_catalog./) 1000000), \
                 pg_catalog.to_timestamp(p.seen_at::double precision OPERATOR(pg_catalog./) 1000000), p.position, p.rate \
          FROM ROWS FROM (pg_catalog.unnest($6), pg_catalog.unnest($7), pg_catalog.unnest($8), pg_catalog.unnest($9), \

@@ -42,8 +42,9 @@ impl Pace {
         let mut rate = None;
         if let Some(earlier) = earlier {
             let elapsed = now.taken_at.saturating_sub(earlier.taken_at);
-            // An older state, or one too close to the last one, shows nothing new.
-            if elapsed < SHORTEST {
+            // An older state, or one too close to the last one, shows nothing new; but a class that was
+            // given or taken in between does count.
+            if elapsed < 0 || (elapsed < SHORTEST && earlier.class == now.class) {
                 return earlier;
             }
             rate = earlier.rate;
@@ -136,6 +137,23 @@ mod tests {
         assert_eq!(Pace::after(Some(second), Observation { class, ..at(120, 900_101) }, 0).rate, Some(10.0));
         let earlier = Observation { restart: Some(7), ..at(120, 1_300) };
         assert_eq!(Pace::after(Some(second), earlier, 0).rate, Some(20.0));
+    }
+
+    #[test]
+    fn a_class_that_is_given_shortly_after_the_last_state_is_remembered() {
+        let shortly_after =
+            |observation: Observation| Observation { taken_at: 110 * SECOND + 1, ..observation };
+        let first = Pace::after(None, at(100, 1_000), 0);
+        let second = Pace::after(Some(first), at(110, 1_100), 0);
+        let class = Class::new(1, 2).ok();
+        let set_up = shortly_after(Observation { class, ..at(110, 1_201) });
+        let third = Pace::after(Some(second), set_up, 0);
+        assert_eq!((third.class, third.position, third.rate), (class, 1_201, Some(10.0)));
+        // The next rate is that since then.
+        let later = Observation { class, ..at(120, 1_301) };
+        assert_eq!(Pace::after(Some(third), later, 0).rate.map(f64::round), Some(10.0));
+        // A state from before does not take the class back.
+        assert_eq!(Pace::after(Some(third), at(110, 1_100), 0), third);
     }
 
     #[test]
