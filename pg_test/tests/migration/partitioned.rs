@@ -107,12 +107,12 @@ fn write(server: &Server, stop: &Stop, written: &Count, writer: i64) -> Result<V
 }
 
 /// Runs DDL that writers may be in the way of, as somebody does who does not want to block them.
-fn patiently(client: &mut Client, statements: &str) {
+pub(crate) fn patiently(client: &mut Client, statements: &str) {
     client.batch_execute("SET lock_timeout = '100ms'").unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);
     while let Err(error) = client.batch_execute(statements) {
         assert_eq!(error.code(), Some(&SqlState::LOCK_NOT_AVAILABLE), "{statements}: {error:?}");
-        assert!(Instant::now() < deadline, "{statements}");
+        assert!(Instant::now() < deadline, "{statements}: {error:?}");
     }
     client.batch_execute("RESET lock_timeout").unwrap();
 }

@@ -12,6 +12,7 @@ use postgres::error::SqlState;
 use rand::RngExt;
 
 use crate::killed::kill_runner;
+use crate::partitioned::patiently;
 use crate::{DATABASE, connect_when_up, number, start};
 
 /// What the server has acknowledged: the tag of a comment, with that of its event; none if it was removed.
@@ -166,15 +167,10 @@ fn run_statements(client: &mut Client, through: &str) {
     }
 }
 
-/// Runs DDL that writers may be in the way of, as somebody does who does not want to block them.
-fn patiently(client: &mut Client, statements: &str) {
-    client.batch_execute("SET lock_timeout = '100ms'").unwrap();
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while let Err(error) = client.batch_execute(statements) {
-        assert_eq!(error.code(), Some(&SqlState::LOCK_NOT_AVAILABLE), "{statements}: {error:?}");
-        assert!(Instant::now() < deadline, "{statements}");
-    }
-    client.batch_execute("RESET lock_timeout").unwrap();
+/// Runs DDL on partitions. It would lock events and then, after it has built indexes and read the default
+/// partition, comments: most writers lock them the other way round, and would be in the way again and again.
+fn of_partitions(client: &mut Client, statements: &str) {
+    patiently(client, &format!("LOCK TABLE comment, event IN ACCESS EXCLUSIVE MODE; {statements}"));
 }
 
 /// Partitions that come and go, in days that the writers leave alone.
@@ -197,7 +193,7 @@ impl Comings {
     fn create(&mut self, client: &mut Client) {
         let (day, bounds) = self.next();
         self.tables.push(format!("created_{day}"));
-        patiently(client, &format!("CREATE TABLE created_{day} PARTITION OF event {bounds}"));
+        of_partitions(client, &format!("CREATE TABLE created_{day} PARTITION OF event {bounds}"));
         let tag = 100_000_000 + day;
         client
             .batch_execute(&format!(
@@ -220,19 +216,19 @@ impl Comings {
                  INSERT INTO attached_{day} (day, tag) SELECT {day} + i, 200000000 + {day} + i FROM generate_series(1, 50) AS i"
             ))
             .unwrap();
-        patiently(client, &format!("ALTER TABLE event ATTACH PARTITION attached_{day} {bounds}"));
-        patiently(client, &format!("ALTER TABLE event DETACH PARTITION attached_{day}"));
-        patiently(client, &format!("ALTER TABLE event ATTACH PARTITION attached_{day} {bounds}"));
+        of_partitions(client, &format!("ALTER TABLE event ATTACH PARTITION attached_{day} {bounds}"));
+        of_partitions(client, &format!("ALTER TABLE event DETACH PARTITION attached_{day}"));
+        of_partitions(client, &format!("ALTER TABLE event ATTACH PARTITION attached_{day} {bounds}"));
     }
 
     /// Creates a partition with rows and detaches it, and another one that it drops.
     fn remove(&mut self, client: &mut Client) {
         let (day, bounds) = self.next();
-        patiently(client, &format!("CREATE TABLE detached_{day} PARTITION OF event {bounds}"));
+        of_partitions(client, &format!("CREATE TABLE detached_{day} PARTITION OF event {bounds}"));
         client.batch_execute(&format!("INSERT INTO event (day, tag) VALUES ({day}, 0)")).unwrap();
-        patiently(client, &format!("ALTER TABLE event DETACH PARTITION detached_{day}"));
+        of_partitions(client, &format!("ALTER TABLE event DETACH PARTITION detached_{day}"));
         // Otherwise it would be a table of its own that refers to the key, and that uses its sequence.
-        patiently(
+        of_partitions(
             client,
             &format!(
                 "DO $$ DECLARE name text; BEGIN
@@ -245,9 +241,9 @@ impl Comings {
                  END $$"
             ),
         );
-        patiently(client, &format!("CREATE TABLE dropped PARTITION OF event {bounds}"));
+        of_partitions(client, &format!("CREATE TABLE dropped PARTITION OF event {bounds}"));
         // PostgreSQL drops no partition that foreign keys refer to.
-        patiently(client, "ALTER TABLE event DETACH PARTITION dropped; DROP TABLE dropped");
+        of_partitions(client, "ALTER TABLE event DETACH PARTITION dropped; DROP TABLE dropped");
     }
 }
 
