@@ -2,6 +2,10 @@
 \pset format unaligned
 \pset tuples_only on
 CREATE SCHEMA shop;
+-- The database is a node.
+CREATE SEQUENCE shop.first;
+SELECT action FROM setup_interleaved_sequences(2, sequences => '{shop.first}');
+DROP SEQUENCE shop.first;
 CREATE ROLE regress_rights_owner;
 CREATE ROLE regress_rights_other;
 CREATE SCHEMA att AUTHORIZATION regress_rights_other;

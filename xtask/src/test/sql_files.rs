@@ -1,10 +1,11 @@
 //! Tests in SQL, run by PostgreSQL's own pg_regress and isolationtester.
 
 use std::ffi::OsStr;
-use std::path::Path;
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use pg_test::{InstallTree, Server};
 
 use super::tally::Tally;
@@ -21,6 +22,8 @@ pub struct Suite {
     suffix: &'static str,
     /// The program that runs them, within PGXS.
     program: &'static str,
+    /// The number of servers that share its files.
+    servers: usize,
     title: &'static str,
 }
 
@@ -30,6 +33,7 @@ pub const REGRESS: Suite = Suite {
     tests: "sql",
     suffix: "sql",
     program: "src/test/regress/pg_regress",
+    servers: 2,
     title: "Running pg_regress",
 };
 
@@ -39,6 +43,8 @@ pub const ISOLATION: Suite = Suite {
     tests: "specs",
     suffix: "spec",
     program: "src/test/isolation/pg_isolation_regress",
+    // Its sessions wait for each other for a fixed time.
+    servers: 1,
     title: "Running pg_isolation_regress",
 };
 
@@ -119,7 +125,8 @@ fn has_assertions(tree: &InstallTree) -> Result<bool> {
     Ok(String::from_utf8_lossy(&output.stdout).contains("--enable-cassert"))
 }
 
-/// Runs a suite on a server of its own.
+/// Runs a suite, with its files divided among as many servers as it names and the machine has
+/// processors for, at the same time.
 pub fn run(
     tree: &InstallTree,
     suite: Suite,
@@ -136,7 +143,69 @@ pub fn run(
         return Ok(());
     }
     let step = Step::quiet(format!("{}{}", suite.title, circumstances.title));
-    let directory = format!("{}-{}", suite.directory, circumstances.name);
+    install_stand_ins(tree, &source)?;
+    let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let source = source.as_path();
+    let shares = shares(&names, suite.servers.min(processors));
+    let outcomes: Vec<Result<Outcome>> = std::thread::scope(|scope| {
+        let threads: Vec<_> = shares
+            .iter()
+            .enumerate()
+            .map(|(number, names)| {
+                scope.spawn(move || run_share(tree, suite, circumstances, source, number + 1, names))
+            })
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|_| Err(anyhow!("a thread panicked"))))
+            .collect()
+    });
+    let mut found = Tally::default();
+    let outcomes = outcomes.into_iter().collect::<Result<Vec<_>>>()?;
+    for outcome in &outcomes {
+        found.add(outcome.found);
+    }
+    step.done_with(&found.to_string());
+    for outcome in outcomes.iter().filter(|outcome| !outcome.succeeded) {
+        println!("{}\n{}", outcome.text, outcome.differences);
+        println!("The output of these tests is kept in {}", results_directory(suite).display());
+    }
+    let ran = found.passed + found.failed;
+    if usize::try_from(ran).is_ok_and(|ran| ran != names.len()) {
+        bail!("{} of {} tests reported a result", ran, names.len());
+    }
+    tally.add(found);
+    Ok(())
+}
+
+/// The names of the files for each server, as many as there are servers, in order. Neighbours have
+/// similar subjects and take similar times, so they are dealt out in turn.
+fn shares(names: &[String], servers: usize) -> Vec<Vec<&str>> {
+    let servers = servers.clamp(1, names.len().max(1));
+    (0..servers)
+        .map(|first| names.iter().skip(first).step_by(servers).map(String::as_str).collect())
+        .collect()
+}
+
+/// What one run of the program reported.
+struct Outcome {
+    found: Tally,
+    succeeded: bool,
+    /// What the program printed.
+    text: String,
+    differences: String,
+}
+
+/// Runs some files of a suite on a server of its own.
+fn run_share(
+    tree: &InstallTree,
+    suite: Suite,
+    circumstances: &Circumstances,
+    source: &Path,
+    number: usize,
+    names: &[&str],
+) -> Result<Outcome> {
+    let directory = format!("{}-{}-{number}", suite.directory, circumstances.name);
     // A copy, since the server's user may not be allowed to read the checkout.
     let work = tree.run().make_directory(&format!("{directory}-files"))?;
     for directory in [suite.tests, "expected"] {
@@ -145,7 +214,6 @@ pub fn run(
     tree.run().make_directory(&format!("{directory}-files/results"))?;
     // A concurrent ANALYZE would keep dead rows, and tables would grow more than expected.
     let settings: Vec<&str> = ["autovacuum = off"].iter().chain(circumstances.settings).copied().collect();
-    install_stand_ins(tree, &source)?;
     let server = Server::start(tree, &directory, &settings)?;
     let output = tree
         .pgxs_command(suite.program)
@@ -155,27 +223,27 @@ pub fn run(
         .arg(format!("--host={}", server.socket_dir().display()))
         .args(["--port=5432", "--user=postgres", "--dbname=pg_keyspace_regression"])
         .args(["--load-extension=pg_keyspace", "--load-extension=pg_keyspace_test"])
-        .args(&names)
+        .args(names)
         .stdin(Stdio::null())
         .output()
         .with_context(|| format!("could not run {}", suite.program))?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let found = Tally::of_pg_regress(&text);
-    step.done_with(&found.to_string());
-    if !output.status.success() {
-        println!("{text}{}", String::from_utf8_lossy(&output.stderr));
-        println!("{}", std::fs::read_to_string(work.join("regression.diffs")).unwrap_or_default());
+    let mut outcome = Outcome {
+        found: Tally::of_pg_regress(&text),
+        succeeded: output.status.success(),
+        text: format!("{text}{}", String::from_utf8_lossy(&output.stderr)),
+        differences: String::new(),
+    };
+    if !outcome.succeeded {
+        outcome.differences = std::fs::read_to_string(work.join("regression.diffs")).unwrap_or_default();
         // The directory of the run is removed, and the new output is needed to accept a change.
-        let kept = cargo::results_directory().join(suite.directory);
-        copy_files(&work.join("results"), &kept)?;
-        println!("The output of all tests is kept in {}", kept.display());
+        copy_files(&work.join("results"), &results_directory(suite))?;
     }
-    let ran = found.passed + found.failed;
-    if usize::try_from(ran).is_ok_and(|ran| ran != names.len()) {
-        bail!("{} of {} tests reported a result", ran, names.len());
-    }
-    tally.add(found);
-    Ok(())
+    Ok(outcome)
+}
+
+fn results_directory(suite: Suite) -> PathBuf {
+    cargo::results_directory().join(suite.directory)
 }
 
 /// Replaces other extensions in the tree by stand-ins.
@@ -216,4 +284,18 @@ fn copy_files(from: &Path, to: &Path) -> Result<()> {
             .with_context(|| format!("could not copy {}", entry.path().display()))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shares;
+
+    #[test]
+    fn every_file_is_in_one_share() {
+        let names: Vec<String> = ["a", "b", "c", "d", "e"].map(str::to_owned).into();
+        assert_eq!(shares(&names, 2), [vec!["a", "c", "e"], vec!["b", "d"]]);
+        assert_eq!(shares(&names, 1), [vec!["a", "b", "c", "d", "e"]]);
+        // No server without a file.
+        assert_eq!(shares(&names[..1], 2), [vec!["a"]]);
+    }
 }
