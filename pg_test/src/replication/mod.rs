@@ -310,6 +310,9 @@ impl Method {
     ///
     /// If that does not happen in time.
     pub fn wait_until_applied(self, servers: &[&Server], database: &str) -> Result<()> {
+        if self == Self::Native {
+            native::wait_until_copied(servers, database)?;
+        }
         wait_until(servers, database, PATIENCE, |_| Ok(false)).map(|_| ())
     }
 

@@ -83,6 +83,19 @@ pub(super) fn wait_until_ready(servers: &[&Server], database: &str) -> Result<()
     Ok(())
 }
 
+/// Waits until the first copy of every table is complete. Slots do not tell: that of a subscription
+/// goes on while the copies are made through others.
+pub(super) fn wait_until_copied(servers: &[&Server], database: &str) -> Result<()> {
+    for server in servers {
+        let mut client = server.connect(database)?;
+        wait_for("the tables are not copied", || {
+            let query = "SELECT count(*) = 0 FROM pg_subscription_rel WHERE srsubstate <> 'r'";
+            Ok(client.query_one(query, &[]).context("could not read the subscriptions")?.get(0))
+        })?;
+    }
+    Ok(())
+}
+
 pub(super) fn conflicts(server: &Server, database: &str) -> Result<Conflicts> {
     let mut client = server.connect(database)?;
     // As JSON, because PostgreSQL 18 counts each kind of conflict while 16 and 17 do not, and 19
