@@ -33,8 +33,12 @@ SELECT convert_to(coalesce(jsonb_agg(jsonb_build_object(
             'declared_type', format_type(a.atttypid, a.atttypmod),
             'not_null', a.attnotnull,
             'generated', a.attgenerated,
-            'is_unique', EXISTS (SELECT FROM pg_index i WHERE i.indrelid = p.oid AND i.indisunique AND i.indisvalid
-                                   AND i.indnkeyatts = 1 AND i.indkey[0] = a.attnum AND i.indpred IS NULL)
+            'collation', (SELECT format('%I.%I', n.nspname, l.collname) FROM pg_collation l JOIN pg_namespace n ON n.oid = l.collnamespace
+                          WHERE l.oid = a.attcollation),
+            'is_unique', EXISTS (SELECT FROM pg_index i LEFT JOIN pg_collation l ON l.oid = i.indcollation[0]
+                                 WHERE i.indrelid = p.oid AND i.indisunique AND i.indisvalid
+                                   AND i.indnkeyatts = 1 AND i.indkey[0] = a.attnum AND i.indpred IS NULL
+                                   AND coalesce(l.collisdeterministic, true))
         ) ORDER BY a.attnum)
         FROM pg_attribute a
         CROSS JOIN LATERAL (

@@ -9,12 +9,12 @@ CREATE ROLE regress_time_parent;
 CREATE SCHEMA refs;
 GRANT USAGE, CREATE ON SCHEMA refs TO regress_time_owner, regress_time_parent;
 SET search_path = refs, public;
-CREATE TABLE orders (id bigserial PRIMARY KEY, created_at timestamptz NOT NULL, local timestamp, code uuid UNIQUE, name text UNIQUE);
-CREATE TABLE audit (id serial PRIMARY KEY, order_id integer REFERENCES orders, code uuid REFERENCES orders (code), name text REFERENCES orders (name), what text);
+CREATE TABLE orders (id bigserial PRIMARY KEY, created_at timestamptz NOT NULL, local timestamp, code uuid UNIQUE, name text UNIQUE, tag char(5) UNIQUE, no numeric(9) UNIQUE);
+CREATE TABLE audit (id serial PRIMARY KEY, order_id integer REFERENCES orders, code uuid REFERENCES orders (code), name varchar COLLATE "C" REFERENCES orders (name), tag char(5) REFERENCES orders (tag), no integer REFERENCES orders (no), what text);
 CREATE TABLE mark (id serial PRIMARY KEY, audit_id integer NOT NULL REFERENCES audit, parent_id integer REFERENCES mark);
-INSERT INTO orders (created_at, local, code, name) SELECT '2024-01-01 00:00:00+00'::timestamptz + i * interval '1 day', '2020-01-01'::timestamp + i * interval '1 day',
-    lpad(i::text, 32, '0')::uuid, 'order ' || i FROM generate_series(1, 20) AS i;
-INSERT INTO audit (order_id, code, what) SELECT i % 21 + 1, lpad((i % 20 + 1)::text, 32, '0')::uuid, 'first' FROM generate_series(1, 60) AS i WHERE i % 21 <> 20;
+INSERT INTO orders (created_at, local, code, name, no) SELECT '2024-01-01 00:00:00+00'::timestamptz + i * interval '1 day', '2020-01-01'::timestamp + i * interval '1 day',
+    lpad(i::text, 32, '0')::uuid, 'order ' || i, i FROM generate_series(1, 20) AS i;
+INSERT INTO audit (order_id, code, name, no, what) SELECT i % 21 + 1, lpad((i % 20 + 1)::text, 32, '0')::uuid, 'order ' || (i % 20 + 1), i % 20 + 1, 'first' FROM generate_series(1, 60) AS i WHERE i % 21 <> 20;
 INSERT INTO audit (order_id, what) VALUES (NULL, 'of none');
 INSERT INTO mark (audit_id, parent_id) SELECT id, nullif(row_number() OVER (ORDER BY id) - 1, 0) FROM audit;
 ANALYZE;
@@ -22,7 +22,7 @@ SELECT action, detail FROM key_migration_plan('audit') WHERE action = 'error';
 -- What it cannot be.
 SELECT key_migration_create('audit', timestamp_reference => 'no_such');
 SELECT key_migration_create('audit', timestamp_reference => 'what');
-SELECT key_migration_create('audit', timestamp_reference => 'name');
+SELECT key_migration_create('audit', timestamp_reference => 'tag');
 SELECT key_migration_create('audit', 'local', timestamp_reference => 'order_id');
 SELECT key_migration_create('audit', 'no_such', timestamp_reference => 'order_id');
 SELECT key_migration_create('audit', 'name', timestamp_reference => 'order_id');
@@ -71,6 +71,20 @@ SELECT key_migration_create('audit', 'local', timestamp_reference => 'code', tim
 CALL key_migration_advance('audit', through => 'backfilled');
 SELECT count(*), count(*) FILTER (WHERE a.id_new = key_migration_uuid(o.local AT TIME ZONE 'Asia/Tokyo', a.id, 'refs.audit')) AS same FROM audit a LEFT JOIN orders o ON o.code = a.code;
 SELECT count(*), count(*) FILTER (WHERE m.audit_id_new = a.id_new) AS same FROM mark m JOIN audit a ON a.id = m.audit_id;
+CALL key_migration_rollback('audit');
+
+-- By a text whose collation is another one, and by a number of another type.
+SELECT key_migration_create('audit', timestamp_reference => 'name');
+SELECT statement FROM key_migration_plan('audit') WHERE action = 'backfill existing rows' ORDER BY step LIMIT 1;
+CALL key_migration_advance('audit', through => 'prepared');
+INSERT INTO audit (name, what) VALUES ('order 20', 'by name'), ('order 20', 'by name'), ('order 19', 'by name');
+CALL key_migration_advance('audit', through => 'backfilled');
+SELECT a.what, count(*), count(*) FILTER (WHERE a.id_new = key_migration_uuid(o.created_at, a.id, 'refs.audit')) AS same FROM audit a LEFT JOIN orders o ON o.name = a.name COLLATE "default" GROUP BY 1 ORDER BY 1;
+SELECT check_name, ok FROM key_migration_verify('audit') WHERE NOT ok;
+CALL key_migration_rollback('audit');
+SELECT key_migration_create('audit', timestamp_reference => 'no', fire_triggers => true);
+CALL key_migration_advance('audit', through => 'backfilled');
+SELECT a.what, count(*), count(*) FILTER (WHERE a.id_new = key_migration_uuid(o.created_at, a.id, 'refs.audit')) AS same FROM audit a LEFT JOIN orders o ON o.no = a.no GROUP BY 1 ORDER BY 1;
 CALL key_migration_rollback('audit');
 
 -- The owner must be allowed to read the time: a foreign key alone says nothing of it.

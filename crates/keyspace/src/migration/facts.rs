@@ -4,6 +4,7 @@
 use serde::Deserialize;
 
 use super::candidate_reference::Undeclared;
+use super::old_id::IdKind;
 use super::surroundings::Surroundings;
 use crate::error::{Error, SqlState};
 use crate::sql::{in_message, qualified};
@@ -131,7 +132,9 @@ pub struct TimeColumn {
     pub not_null: bool,
     /// `attgenerated`.
     pub generated: String,
-    /// Whether a unique index on it alone finds its rows.
+    /// The collation of a text, as SQL writes it.
+    pub collation: Option<String>,
+    /// Whether a unique index on it alone finds its rows. That of a text has a deterministic collation.
     pub is_unique: bool,
 }
 
@@ -146,13 +149,12 @@ impl TimeParent {
         qualified(&self.schema, &self.name)
     }
 
-    /// Whether its rows can be found by a column of the table that refers to it: both are integers,
-    /// or both are of type `uuid`.
+    /// Whether its rows can be found by a column of the table that refers to it: both hold old ids of one
+    /// kind, and equal texts have equal bytes in both collations.
     pub fn can_be_looked_up(&self, by: &Column) -> bool {
         let Some(of) = self.column(self.parent_column).filter(|of| of.is_unique) else { return false };
-        let is_integer = |type_name: &str| matches!(type_name, "smallint" | "integer" | "bigint");
-        let is_uuid = by.type_name == "uuid" && of.type_name == "uuid";
-        is_uuid || (is_integer(&by.type_name) && is_integer(&of.type_name))
+        let kind = IdKind::of(&by.type_name);
+        kind.is_some() && kind == IdKind::of(&of.type_name) && !by.is_nondeterministic
     }
 
     /// Whether the owner of the table that refers to it may read the column with the time; `None`
@@ -174,6 +176,7 @@ impl From<&Column> for TimeColumn {
             declared_type: column.declared_type.clone(),
             not_null: column.not_null,
             generated: column.generated.clone(),
+            collation: column.collation.clone(),
             is_unique: false,
         }
     }

@@ -1,6 +1,7 @@
 //! The time of a key: which source the caller asks for, and what has become of it since.
 
 use super::facts::{Facts, Table, TimeColumn, TimeParent};
+use super::old_id::compared_in;
 use super::options::{KeyOptions, TimeRequest};
 use super::time_proposal::{self, Proposal};
 use super::time_source::{TimeReference, TimeSource, TimeType, used_columns, with_columns};
@@ -108,13 +109,15 @@ impl KeyTime {
             TimeSource::Reference(of) => {
                 let parent = parent(facts, table, of)?;
                 let (time, by) = (parent.column(of.time)?, parent.column(of.parent_column)?);
+                let own = table.column(of.column)?;
+                let collation = compared_in(by.collation.as_deref(), own.collation.as_deref());
                 let value =
                     instant_sql(&format!("r.{}", quoted(&time.name)), &time.type_name, of.zone.as_deref())?;
                 Some(format!(
-                    "(SELECT {value} FROM ONLY {} AS r WHERE r.{} OPERATOR(pg_catalog.=) {})",
+                    "(SELECT {value} FROM ONLY {} AS r WHERE r.{} OPERATOR(pg_catalog.=) {}{collation})",
                     parent.name_sql(),
                     quoted(&by.name),
-                    column(of.column)?
+                    column(own.number)?,
                 ))
             }
         }
@@ -246,7 +249,7 @@ fn requested(facts: &Facts, table: &Table, request: &TimeRequest) -> Result<Opti
         let message =
             format!("column \"{reference}\" of table {} is of type {}", in_message(&name), own.declared_type);
         return Err(Error::new(SqlState::DatatypeMismatch, message)
-            .detail("The row with the time can be looked up only by a column of type smallint, integer, bigint, or uuid.")
+            .detail("The row with the time can be looked up only by a column of type smallint, integer, bigint, numeric, uuid, text, or character varying. The collation of a text must be deterministic.")
             .hint("Specify another column with timestamp_reference."));
     }
     if !own.generated.is_empty() {

@@ -186,6 +186,15 @@ pub(super) fn is_referenced(key: &Member<'_>, member: &Member<'_>) -> String {
     std::iter::once(has_old_id(key, member)).chain(companions).collect()
 }
 
+/// What follows a text that is compared with an indexed one. Equal are equal bytes, in either collation,
+/// but PostgreSQL must know which one to use.
+pub(super) fn compared_in(indexed: Option<&str>, other: Option<&str>) -> String {
+    match indexed {
+        Some(collation) if other != indexed => format!(" COLLATE {collation}"),
+        _ => String::new(),
+    }
+}
+
 /// The condition that a row has the old id.
 fn has_old_id(key: &Member<'_>, member: &Member<'_>) -> String {
     let is_other_type = numeric::is_numeric(member.old_id) && !numeric::is_numeric(key.old_id);
@@ -193,11 +202,7 @@ fn has_old_id(key: &Member<'_>, member: &Member<'_>) -> String {
         return format!("p.{} OPERATOR(pg_catalog.=) {}", quoted(&key.old_id.name), value(member, "t"));
     }
     let (key, reference) = (key.old_id, member.old_id);
-    // Equal are equal bytes, in either collation, but PostgreSQL must know which one to use.
-    let collation = match &key.collation {
-        Some(collation) if reference.collation != key.collation => format!(" COLLATE {collation}"),
-        _ => String::new(),
-    };
+    let collation = compared_in(key.collation.as_deref(), reference.collation.as_deref());
     format!("p.{} OPERATOR(pg_catalog.=) t.{}{collation}", quoted(&key.name), quoted(&reference.name))
 }
 

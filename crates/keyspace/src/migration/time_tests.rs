@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::facts::{Facts, TimeColumn, TimeParent};
+use super::key_time::KeyTime;
 use super::surroundings::{KeySource, Surroundings};
 use super::tests::{AUDIT, ORDERS, column, options, roll_back, shop, statements, verified};
 use super::time_source::{TimeReference, TimeSource};
@@ -57,6 +58,7 @@ fn parent(columns: &[(i16, &str, &str)]) -> TimeParent {
         declared_type: (*type_name).to_owned(),
         not_null: true,
         generated: String::new(),
+        collation: None,
         is_unique: *name == "id",
     });
     TimeParent {
@@ -382,6 +384,31 @@ fn the_time_of_a_referenced_row() {
     assert_eq!(source(&facts, &asked(request.clone())), of(2, None));
     facts.time_parents[0].hides_rows = true;
     assert_eq!(refusal(&facts, &asked(request)).sqlstate, SqlState::InsufficientPrivilege);
+}
+
+#[test]
+fn the_time_of_a_row_that_a_text_refers_to() {
+    let mut facts = orders_with(&[]);
+    let mut baskets = parent(&[(1, "id", "text"), (2, "created_at", INSTANT)]);
+    baskets.columns[0].collation = text("c.\"POSIX\"");
+    facts.time_parents = vec![baskets];
+    let found = |type_name: &str, collation: &str, is_nondeterministic: bool| {
+        let mut table = facts.tables[0].clone();
+        let by = table.columns.iter_mut().find(|column| column.number == 3).unwrap();
+        by.type_name = type_name.to_owned();
+        (by.collation, by.is_nondeterministic) = (text(collation), is_nondeterministic);
+        let asked = asked(TimeRequest { reference: text("replaces"), ..TimeRequest::default() });
+        KeyTime::of(&facts, &table, &asked.keys[0], None).map(|time| time.sql(&facts, &table, "t"))
+    };
+    // In the collation of the column with the index, which finds the row.
+    let of = "(SELECT r.created_at::pg_catalog.timestamptz FROM ONLY shop.\"Baskets\" AS r WHERE r.id OPERATOR(pg_catalog.=) t.replaces";
+    assert_eq!(found("text", "c.\"POSIX\"", false).unwrap(), format!("{of})"));
+    let other = found("character varying", "c.\"de\"", false).unwrap();
+    assert_eq!(other, format!("{of} COLLATE c.\"POSIX\")"));
+    for (type_name, is_nondeterministic) in [("text", true), ("character", false), ("uuid", false)] {
+        let error = found(type_name, "c.\"POSIX\"", is_nondeterministic).unwrap_err();
+        assert_eq!(error.sqlstate, SqlState::DatatypeMismatch, "{type_name}");
+    }
 }
 
 #[test]
