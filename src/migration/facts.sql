@@ -37,7 +37,8 @@ levels AS (
 -- The columns of their primary keys by which nothing is partitioned, and that can be ids.
 ids AS MATERIALIZED (
     SELECT a.attrelid AS relation, a.attnum AS attribute,
-           a.attidentity <> '' OR coalesce(position('(' IN pg_get_expr(d.adbin, d.adrelid)) > 0, false) AS is_generated
+           a.attidentity <> '' OR coalesce(position('(' IN pg_get_expr(d.adbin, d.adrelid)) > 0, false) AS is_generated,
+           b.oid = 'numeric'::regtype AS is_numeric
     FROM levels l JOIN pg_index i ON i.indrelid = l.top AND i.indisprimary
     CROSS JOIN LATERAL generate_series(0, i.indnkeyatts - 1) AS at (n)
     JOIN pg_attribute a ON a.attrelid = l.top AND a.attnum = i.indkey[at.n]
@@ -51,7 +52,7 @@ ids AS MATERIALIZED (
         SELECT o.oid FROM domain o WHERE o.typtype <> 'd' LIMIT 1
     ) b
     WHERE l.relation = l.top
-      AND b.oid IN ('smallint'::regtype, 'integer'::regtype, 'bigint'::regtype, 'uuid'::regtype, 'text'::regtype, 'varchar'::regtype)
+      AND b.oid IN ('smallint'::regtype, 'integer'::regtype, 'bigint'::regtype, 'numeric'::regtype, 'uuid'::regtype, 'text'::regtype, 'varchar'::regtype)
       AND NOT EXISTS (SELECT FROM levels o JOIN pg_partitioned_table p ON p.partrelid = o.relation
                       CROSS JOIN LATERAL unnest(p.partattrs::smallint[]) AS k (attribute)
                       JOIN pg_attribute by ON by.attrelid = o.relation AND by.attnum = k.attribute
@@ -62,7 +63,8 @@ keys AS (
     SELECT given.relation, coalesce(given.attribute, (
         SELECT CASE WHEN count(*) = 1 THEN min(o.attribute)
                     WHEN count(*) FILTER (WHERE o.is_generated) = 1 THEN min(o.attribute) FILTER (WHERE o.is_generated) END
-        FROM ids o WHERE o.relation = given.relation), (
+        FROM ids o WHERE o.relation = given.relation
+                     AND o.is_numeric = (SELECT bool_and(a.is_numeric) FROM ids a WHERE a.relation = o.relation)), (
         SELECT CASE
             WHEN EXISTS (SELECT FROM levels l WHERE l.top = i.indrelid) THEN NULL
             WHEN i.indnkeyatts = 1 AND (

@@ -20,13 +20,16 @@ fn partitioned_by(facts: &Facts, table: &Table) -> Vec<i16> {
     names.filter_map(|name| Some(table.column_named(name)?.number)).collect()
 }
 
-/// The columns of the primary key that can be ids, and by which nothing is partitioned.
+/// The columns of the primary key that can be ids, and by which nothing is partitioned. One of type `numeric`
+/// may be an amount, so it is one only if there is no other.
 fn candidates<'a>(facts: &Facts, table: &'a Table) -> Vec<&'a Column> {
     let by = partitioned_by(facts, table);
     let primary = table.primary_key().into_iter().flat_map(|primary| &primary.keys);
     let columns = primary.filter_map(|key| table.column(key.column));
-    let is_fit = |column: &&Column| column.id_kind().is_some() && !is_numeric(column);
-    columns.filter(is_fit).filter(|column| !by.contains(&column.number)).collect()
+    let is_fit = |column: &&Column| column.id_kind().is_some() && !by.contains(&column.number);
+    let all: Vec<&Column> = columns.filter(is_fit).collect();
+    let are_numeric = all.iter().all(|column| is_numeric(column));
+    all.into_iter().filter(|column| are_numeric || !is_numeric(column)).collect()
 }
 
 /// The column by which rows of a partitioned table are referred to: the only such column, or the only one
@@ -74,13 +77,6 @@ pub(super) fn check(
             && one.id_kind().is_some()
             && column.map_or_else(|| is_generated(one), |key| key == one.number)
     };
-    let is_left = |one: &&&Column| is_numeric(one) && !by.contains(&one.number);
-    if let Some(numeric) = of_primary.iter().find(is_left).filter(|_| candidates(facts, table).is_empty()) {
-        let message = format!("column \"{}\" of partitioned table {name} is of type numeric", numeric.name);
-        return Err(Error::new(SqlState::DatatypeMismatch, message)
-            .detail("Only keys of type smallint, integer, bigint, uuid, text, or character varying of a partitioned table can be migrated.")
-            .hint("Change its type first, with ALTER TABLE ... ALTER COLUMN ... TYPE bigint."));
-    }
     let by_key = of_primary.iter().find(is_key).or_else(|| {
         // Nothing else can be the key.
         let is_left = column.is_none() && candidates(facts, table).is_empty();
