@@ -15,6 +15,7 @@ mod query;
 pub mod replication;
 mod run;
 mod server;
+mod service;
 mod skipped;
 #[cfg(test)]
 mod source_checks;
@@ -34,6 +35,7 @@ pub use pg_config::PgConfig;
 pub use query::{first_value, number};
 pub use run::Run;
 pub use server::Server;
+pub use service::Service;
 pub use skipped::{SKIPPED_VARIABLE, skip};
 pub use tested::{TESTED_VARIABLE, tested};
 pub use thousands::thousands;

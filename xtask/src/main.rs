@@ -149,7 +149,7 @@ fn run_here(command: &Command, options: &Options) -> Result<bool> {
         Command::Demo { keep } => demo::run(&with(Purpose::Replication)?, *keep),
         Command::Test { only, filter, tally } => {
             let pg = with(Purpose::Tests)?;
-            test::prepare(options, only);
+            test::prepare(options, &pg, only);
             let found: Tally = test::run(&pg, only, filter.as_deref());
             if let Some(path) = tally {
                 std::fs::write(path, found.to_string()).context("could not write the counts")?;

@@ -54,6 +54,11 @@ fn prisma() {
     test("prisma", &["prisma", "@prisma/client", "@prisma/adapter-pg", "pg"]);
 }
 
+#[test]
+fn prisma_migrate() {
+    test("prisma_migrate", &["@prisma/schema-engine-wasm", "@prisma/adapter-pg", "pg"]);
+}
+
 /// Everything in TypeScript has the types that the packages want.
 #[test]
 fn types_of_typescript() {

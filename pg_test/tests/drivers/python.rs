@@ -51,12 +51,22 @@ fn sqlalchemy() {
 
 #[test]
 fn django() {
+    in_a_project("django", "use_django.py");
+}
+
+#[test]
+fn django_moves_a_key() {
+    in_a_project("django_moves_a_key", "move_django.py");
+}
+
+/// A program of Django, with a directory for its project.
+fn in_a_project(name: &str, program: &str) {
     match python(&["psycopg", "psycopg-binary", "django"]) {
         Ok(python) => {
-            let database = Database::new("django");
-            let project = database.server().tree().run().make_directory("django-project").unwrap();
-            run(command(&database, &python, "use_django.py").arg(project));
+            let database = Database::new(name);
+            let project = database.server().tree().run().make_directory(&format!("{name}-project")).unwrap();
+            run(command(&database, &python, program).arg(project));
         }
-        Err(reason) => skip("django", &reason),
+        Err(reason) => skip(name, &reason),
     }
 }

@@ -26,6 +26,9 @@ pub fn unit(filter: Option<&str>, tally: &mut Tally) {
 /// The target with the tests of drivers, which are a kind of their own.
 const DRIVERS: &str = "drivers";
 
+/// The target with the tests of tools of others, which run only on request.
+const TOOLS: &str = "tools";
+
 /// The tests of drivers that run with all others: those that install little.
 const USUAL_DRIVERS: [&str; 3] = ["python::psycopg", "node::node_postgres", "rust::tokio_postgres"];
 
@@ -39,7 +42,10 @@ pub fn cluster(pg: &PgConfig, library: &Path, filter: Option<&str>, tally: &mut 
         Ok(client) => client,
         Err(error) => return tally.broken("the client program", &error),
     };
-    let targets = targets.iter().filter(|name| *name != DRIVERS).flat_map(|name| ["--test", name]);
+    let targets = targets
+        .iter()
+        .filter(|name| ![DRIVERS, TOOLS].contains(&name.as_str()))
+        .flat_map(|name| ["--test", name]);
     let selection: Vec<&str> = ["--package", "pg_test"].into_iter().chain(targets).collect();
     let filter: Vec<&str> = filter.into_iter().collect();
     on_servers("clusters", pg, library, Some(&client), &selection, &filter, tally);
@@ -59,6 +65,19 @@ pub fn drivers(pg: &PgConfig, library: &Path, is_asked_for: bool, filter: Option
         names.insert(0, "--exact");
     }
     on_servers("drivers", pg, library, None, &selection, &names, tally);
+    print_tested();
+}
+
+/// Tests of tools of others.
+pub fn tools(pg: &PgConfig, library: &Path, filter: Option<&str>, tally: &mut Tally) {
+    let selection = ["--package", "pg_test", "--test", TOOLS];
+    let names: Vec<&str> = filter.into_iter().collect();
+    on_servers("tools", pg, library, None, &selection, &names, tally);
+    print_tested();
+}
+
+/// Prints which versions the tests have found.
+fn print_tested() {
     for version in std::fs::read_to_string(tested_file()).unwrap_or_default().lines() {
         println!("    tested: {version}");
     }
@@ -78,7 +97,7 @@ fn targets() -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Where tests of drivers record what they have tested.
+/// Where tests record which versions they have found.
 fn tested_file() -> PathBuf {
     cargo::target_directory().join("test-versions")
 }
@@ -178,9 +197,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_target_is_found_and_drivers_are_one() {
+    fn every_target_is_found_and_drivers_and_tools_are_among_them() {
         let targets = targets().unwrap();
-        for name in [DRIVERS, "clean_up", "keys", "migration"] {
+        for name in [DRIVERS, TOOLS, "clean_up", "keys", "migration"] {
             assert!(targets.iter().any(|target| target == name), "{name} is not in {targets:?}");
         }
     }

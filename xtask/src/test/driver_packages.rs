@@ -3,11 +3,10 @@
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context, Result};
-use xshell::{Shell, cmd};
 use xtask::cargo::target_directory;
-use xtask::prerequisites::{Options, agrees, apt_has, install_packages, succeeds};
-use xtask::step::Step;
+use xtask::prerequisites::{Options, apt_has, install_packages, succeeds};
+
+use super::unpacked::{Program, unpack};
 
 /// What shows that packages are there: a command that succeeds, or a file.
 enum Sign {
@@ -45,52 +44,16 @@ impl Sign {
     }
 }
 
-/// Programs for the tests, each with its package. These are only unpacked, because installing them
-/// would start a service of the machine.
-const UNPACKED: [(&str, &str); 2] =
-    [("promtool", "prometheus"), ("prometheus-postgres-exporter", "prometheus-postgres-exporter")];
-
-/// Unpacks programs below `target/drivers/debian`, where the tests look for them.
-fn unpack(options: &Options) {
-    let directory = target_directory().join("drivers/debian");
-    for (program, package) in UNPACKED {
-        let is_unpacked = directory.join("usr/bin").join(program).exists();
-        if is_unpacked || succeeds(Command::new(program).arg("--version")) || !apt_has(package) {
-            continue;
-        }
-        match agrees(options, &format!("Unpack {package} below {}?", directory.display())) {
-            Ok(true) => {}
-            Ok(false) => {
-                println!("Not unpacked ({package}): the tests that use {program} are skipped");
-                continue;
-            }
-            Err(error) => return println!("Not unpacked ({package}): {error:#}"),
-        }
-        let step = Step::verbose(format!("Unpacking {package}"));
-        match unpack_package(package, &directory) {
-            Ok(()) => step.done(),
-            Err(error) => println!("Not unpacked ({package}): {error:#}"),
-        }
-    }
-}
-
-fn unpack_package(package: &str, directory: &Path) -> Result<()> {
-    let downloads = directory.join("downloads");
-    std::fs::create_dir_all(&downloads).context("could not create a directory")?;
-    let sh = Shell::new().context("there is no working directory")?;
-    sh.change_dir(&downloads);
-    cmd!(sh, "apt-get download --quiet --quiet {package}").quiet().ignore_stderr().run()?;
-    for file in sh.read_dir(&downloads)? {
-        cmd!(sh, "dpkg-deb --extract {file} {directory}").quiet().run()?;
-    }
-    sh.remove_path(&downloads)?;
-    Ok(())
-}
+/// Programs for the tests, each with its package.
+const UNPACKED: [Program; 2] = [
+    Program { path: "usr/bin/promtool", packages: &["prometheus"] },
+    Program { path: "usr/bin/prometheus-postgres-exporter", packages: &["prometheus-postgres-exporter"] },
+];
 
 /// Installs those that are missing and that apt has, if the options allow it.
 pub fn install(options: &Options) {
     install_wanted(options);
-    unpack(options);
+    unpack(options, &target_directory().join("drivers/debian"), &UNPACKED);
 }
 
 fn install_wanted(options: &Options) {

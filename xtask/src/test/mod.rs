@@ -7,6 +7,8 @@ mod lint;
 mod packages;
 mod sql_files;
 mod tally;
+mod tool_packages;
+mod unpacked;
 
 use std::path::Path;
 
@@ -41,6 +43,8 @@ pub enum Kind {
     Cluster,
     /// Drivers and ORMs, which are installed; without --only, three of them
     Drivers,
+    /// Tools of others at work while a key moves: pgbouncer, wal2json, pgaudit; only on request
+    Tools,
     /// Tests in Rust that run within a server
     InServer,
     /// Packages, installed into fresh systems; only on request, and alone
@@ -60,9 +64,12 @@ pub fn lint(pg: &PgConfig, fix: bool) -> Result<Tally> {
 }
 
 /// Installs what tests of these kinds can use, if it is allowed to.
-pub fn prepare(options: &Options, only: &[Kind]) {
+pub fn prepare(options: &Options, pg: &PgConfig, only: &[Kind]) {
     if only.contains(&Kind::Drivers) {
         driver_packages::install(options);
+    }
+    if only.contains(&Kind::Tools) {
+        tool_packages::install(options, pg);
     }
 }
 
@@ -77,12 +84,16 @@ pub fn run(pg: &PgConfig, only: &[Kind], filter: Option<&str>) -> Tally {
         lint::run(pg, &mut tally);
     }
     let with_servers = [Kind::Schema, Kind::Regress, Kind::Isolation, Kind::Cluster, Kind::Drivers];
-    if with_servers.into_iter().any(wanted) {
+    let wants_tools = only.contains(&Kind::Tools);
+    if wants_tools || with_servers.into_iter().any(wanted) {
         match cargo::build_extension(pg, Build::Release) {
             Ok(library) => {
                 with_library(pg, &library, &wanted, filter, &mut tally);
                 if wanted(Kind::Drivers) {
                     cargo_tests::drivers(pg, &library, only.contains(&Kind::Drivers), filter, &mut tally);
+                }
+                if wants_tools {
+                    cargo_tests::tools(pg, &library, filter, &mut tally);
                 }
             }
             Err(error) => tally.broken("the extension", &error),
@@ -125,7 +136,7 @@ fn run_version(options: &Options, major: u32, only: &[Kind], filter: Option<&str
     match versions::place(options)? {
         Place::Here => {
             let pg = prerequisites::ensure(options, Purpose::Tests)?;
-            prepare(options, only);
+            prepare(options, &pg, only);
             let found = run(&pg, only, filter);
             println!("{found}");
             Ok(found)

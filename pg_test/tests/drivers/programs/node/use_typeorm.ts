@@ -31,6 +31,12 @@ class GeneratedVisit {
   @Column("text") url!: string;
 }
 
+/** A table whose key moves later. */
+@Entity()
+class Parcel {
+  @PrimaryGeneratedColumn("increment", { type: "bigint" }) id!: string;
+}
+
 function dataSource(entities: Function[]) {
   return new DataSource({
     type: "postgres",
@@ -51,7 +57,7 @@ const changes = async (source: DataSource) =>
 run("typeorm", async () => {
   await assert.rejects(dataSource([Refund]).initialize(), /Data type "ulid".* is not supported/);
 
-  const source = dataSource([Visit, Refund, Complaint]);
+  const source = dataSource([Visit, Refund, Complaint, Parcel]);
   register(source);
   await source.initialize();
   await source.synchronize();
@@ -71,6 +77,11 @@ run("typeorm", async () => {
   const { id } = await source.getRepository(Complaint).save({ refund: refunds[0]! });
   const complaint = await source.getRepository(Complaint).findOneOrFail({ where: { id }, relations: { refund: true } });
   assert.deepEqual(complaint.refund, found[0]);
+
+  // The trap: it would drop the columns of a key migration.
+  await source.query("SELECT key_migration_create('parcel', without_timestamp => true, move_primary_key => true)");
+  await source.query("CALL key_migration_advance('parcel', through => 'prepared')");
+  assert.deepEqual(await changes(source), ['ALTER TABLE "parcel" DROP COLUMN "id_new"']);
 
   for (const sql of NUMBERED) checkNumbers(await source.query(sql));
 

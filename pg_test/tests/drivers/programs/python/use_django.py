@@ -45,7 +45,7 @@ class Note(models.Model):
     about = ULIDField(null=True, blank=True)
 """
 )
-# The extension and the sequence come before the tables.
+# The extension comes before the tables.
 (project / "migrations/0001_extension.py").write_text(
     """
 from django.contrib.postgres.operations import CreateExtension
@@ -53,10 +53,17 @@ from django.db import migrations
 
 
 class Migration(migrations.Migration):
-    operations = [
-        CreateExtension("pg_keyspace"),
-        migrations.RunSQL("CREATE SEQUENCE letter_no", "DROP SEQUENCE letter_no"),
-    ]
+    operations = [CreateExtension("pg_keyspace")]
+"""
+)
+(project / "migrations/0002_sequence.py").write_text(
+    """
+from django.db import migrations
+
+
+class Migration(migrations.Migration):
+    dependencies = [("shop", "0001_extension")]
+    operations = [migrations.RunSQL("CREATE SEQUENCE letter_no", "DROP SEQUENCE letter_no")]
 """
 )
 sys.path.insert(0, sys.argv[1])
@@ -85,7 +92,7 @@ def command(*arguments, **options):
 
 
 command("makemigrations")
-written = "".join(path.read_text() for path in project.glob("migrations/0002*.py"))
+written = "".join(path.read_text() for path in project.glob("migrations/0003*.py"))
 assert "pg_keyspace.django.ULIDField(db_default=pg_keyspace.django.NewULID(), default=pg_keyspace.new_ulid, primary_key=True" in written, written
 command("migrate")
 # No migration is found a second time.

@@ -186,6 +186,35 @@ def alembic_evaluates_defaults(engine):
             assert (connection.scalar(last_value) > before) == differs
 
 
+def alembic_and_a_key_migration(engine):
+    """Until finalize, autogenerate drops the columns of the migration. Afterwards it finds nothing."""
+
+    def differences(connection, key):
+        metadata = MetaData()
+        Table("orders", metadata, key, Column("amount", BigInteger))
+        is_ours = lambda _object, name, type_, *_: type_ != "table" or name == "orders"
+        context = MigrationContext.configure(connection, opts={"include_object": is_ours, "compare_server_default": True})
+        found = compare_metadata(context, metadata)
+        return [(difference[0], difference[3].name) for difference in found if difference[0] == "remove_column"] or found
+
+    old = lambda: Column("id", BigInteger, primary_key=True)
+    new = lambda: Column("id", ULID, primary_key=True, server_default=text("ulid()"))
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        run = lambda sql: connection.exec_driver_sql(sql)
+        run("CREATE TABLE orders (id bigserial PRIMARY KEY, amount bigint)")
+        run("INSERT INTO orders (amount) SELECT generate_series(1, 5)")
+        run("SELECT key_migration_create('orders', target => 'ulid', without_timestamp => true, move_primary_key => true)")
+        run("CALL key_migration_advance('orders', through => 'prepared')")
+        assert differences(connection, old()) == [("remove_column", "id_new")]
+        for statement in run("SELECT statement FROM key_migration_statements('orders')").scalars().all():
+            run(statement)
+        run("CALL key_migration_cutover('orders')")
+        assert differences(connection, new()) == [("remove_column", "id_old")]
+        run("CALL key_migration_finalize('orders', confirm => 'orders')")
+        assert differences(connection, new()) == []
+    engine.dispose()
+
+
 drivers = ["psycopg", "psycopg2"]
 for driver in drivers:
     with_engine(create_engine(f"postgresql+{driver}://"))
@@ -193,5 +222,6 @@ asyncio.run(with_async_engine(create_async_engine("postgresql+psycopg://")))
 asyncio.run(with_async_engine(create_async_engine("postgresql+asyncpg://")))
 alembic_sees_no_difference(create_engine("postgresql+psycopg://"))
 alembic_evaluates_defaults(create_engine("postgresql+psycopg://"))
+alembic_and_a_key_migration(create_engine("postgresql+psycopg://"))
 print("tested: SQLAlchemy", sqlalchemy.__version__)
 print("tested: Alembic", alembic.__version__)

@@ -31,6 +31,7 @@ end
 
 class CreateRefunds < ActiveRecord::Migration[6.1]
   def change
+    enable_extension "pg_keyspace"
     create_table :refunds, id: :ulid, default: -> { "ulid()" } do |t|
       t.ulid :parts, array: true, null: false, default: []
       t.integer :number
@@ -97,6 +98,38 @@ check(schema.include?('enable_extension "pg_keyspace"'), schema)
   ids = ActiveRecord::Base.connection.select_values(sql)
   check(ids.length == 2 && ids.all?(&:even?), ids)
 end
+
+# The key of a table that exists moves.
+class CreateOrders < ActiveRecord::Migration[6.1]
+  def change
+    create_table(:orders) { |t| t.integer :amount }
+    create_table(:lines) { |t| t.references :order, foreign_key: true }
+  end
+end
+CreateOrders.migrate(:up)
+
+class Order < ActiveRecord::Base
+  has_many :lines
+end
+
+class Line < ActiveRecord::Base
+  belongs_to :order
+end
+
+5.times { |number| Order.create!(amount: number).lines.create! }
+database = ActiveRecord::Base.connection
+database.execute("SELECT key_migration_create('orders', target => 'ulid', without_timestamp => true, move_primary_key => true)")
+database.select_values("SELECT statement FROM key_migration_statements('orders')").each { |statement| database.execute(statement) }
+database.execute("CALL key_migration_cutover('orders')")
+[Order, Line].each(&:reset_column_information)
+line = Order.create!(amount: 5).lines.create!
+check(line.order_id.length == 26 && Line.joins(:order).count == 6, line)
+# The trap: until finalize, the old ids have a default, and no schema.rb has its sequence.
+check(dump.include?("nextval('orders_id_seq'::regclass)"), dump)
+database.execute("CALL key_migration_finalize('orders', confirm => 'orders')")
+schema = dump
+check(schema.include?('create_table "orders", id: :ulid, default: -> { "ulid()" }'), schema)
+check(schema.include?('t.ulid "order_id"') && !schema.include?("orders_id_seq"), schema)
 
 # The schema is loaded into another database, and works there. It has no sequences: a default that
 # draws from one needs schema_format = :sql, or the sequence beforehand.
