@@ -445,6 +445,14 @@ pub(crate) fn set_transaction_origin(
     }
 }
 
+/// The function of PostgreSQL that reserves a replication origin for a session. Since version 19, a session
+/// can share that of a process.
+pub(crate) const ORIGIN_SESSION_SETUP: &str = if cfg!(feature = "pg19") {
+    "pg_catalog.pg_replication_origin_session_setup(text, integer)"
+} else {
+    "pg_catalog.pg_replication_origin_session_setup(text)"
+};
+
 /// Reserves a replication origin for this session.
 ///
 /// # Safety

@@ -23,7 +23,7 @@ thread_local! {
 const FUNCTIONS: [&str; 4] = [
     "pg_catalog.pg_replication_origin_create(text)",
     "pg_catalog.pg_replication_origin_drop(text)",
-    "pg_catalog.pg_replication_origin_session_setup(text)",
+    by_version::ORIGIN_SESSION_SETUP,
     "pg_catalog.pg_replication_origin_xact_setup(pg_lsn, timestamptz)",
 ];
 
