@@ -78,6 +78,8 @@ struct Progress {
     task: Task,
     /// Steps that follow in the plan, and belong to the same phase.
     planned: VecDeque<Step>,
+    /// Steps before or after a change of names, each of which is a transaction.
+    left: settle::Left,
     /// Whether objects were altered before the locks of the last step were acquired.
     was_altered: bool,
     /// The current backfill.
@@ -311,6 +313,7 @@ fn begin(
         runner: Runner::new(extension, relation),
         task,
         planned: VecDeque::new(),
+        left: settle::Left::default(),
         was_altered: false,
         backfill: None,
         origin: None,
@@ -379,7 +382,7 @@ impl Progress {
             Task::Open => self.open(&migration),
             Task::RollBack if migration.options.cut_over => self.roll_back(&migration),
             Task::RollBack => self.remove(&migration),
-            Task::Settle => settle::settle(&mut self.runner, &migration),
+            Task::Settle => settle::settle(&mut self.left, &mut self.runner, &migration),
             // Compare in a separate transaction, so that its locks are released before exclusive
             // locks are acquired.
             Task::Finalize { keep_old_ids } if !std::mem::replace(&mut self.compared, true) => {
@@ -389,7 +392,7 @@ impl Progress {
                 cutover::check_end(&self.runner, &migration, keep_old_ids).map(|()| true)
             }
             Task::Finalize { keep_old_ids }
-                if settle::before_end(&mut self.runner, &migration, keep_old_ids)? =>
+                if settle::before_end(&mut self.left, &mut self.runner, &migration, keep_old_ids)? =>
             {
                 Ok(true)
             }
@@ -450,7 +453,7 @@ impl Progress {
         if node_steps::is_left(extension, migration, step)? {
             node_steps::allow(extension, migration, step)?;
         }
-        if settle::before_removal(&mut self.runner, migration)? {
+        if settle::before_removal(&mut self.left, &mut self.runner, migration)? {
             return Ok(true);
         }
         cutover::roll_back(&mut self.runner, migration)
@@ -462,13 +465,13 @@ impl Progress {
         node_steps::allow(self.runner.extension, migration, NodeStep::Change(Form::OldIds))?;
         if let Some(error) = &self.refused_rollback {
             let error = error.clone();
-            return if settle::without_roll_back(&mut self.runner, migration)? {
+            return if settle::without_roll_back(&mut self.left, &mut self.runner, migration)? {
                 Ok(true)
             } else {
                 Err(error.into())
             };
         }
-        match settle::before_roll_back(&mut self.runner, migration)? {
+        match settle::before_roll_back(&mut self.left, &mut self.runner, migration)? {
             BeforeRollback::More => Ok(true),
             BeforeRollback::Refused(error) => {
                 self.refused_rollback = Some(error);
