@@ -52,6 +52,7 @@ mod moved;
 mod next_table;
 mod nodes;
 mod old_id;
+mod partition_scan;
 mod partitioned_lookup;
 mod plan;
 mod primary_key;

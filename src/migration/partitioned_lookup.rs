@@ -1,8 +1,8 @@
 //! Finds a row of a partitioned table by a column and its companions, without a query: in the partition
 //! that they say, through a unique index on just these columns.
 //!
-//! It locks the partitioned tables above that partition and the partition itself, and no others. A trigger
-//! keeps these locks, as a query would. The backfill does not: its rows can refer to all partitions.
+//! It locks the partitioned tables above that partition and the partition itself, and no others. It keeps
+//! these locks, as a query would. For many rows there is [`super::partition_scan`].
 
 use keyspace::migration::companions::MOST_COMPANIONS;
 use keyspace::{Error, SqlState};
@@ -10,8 +10,7 @@ use pgrx::pg_sys;
 
 use super::companions::{CompanionValues, Companions};
 use super::tuple::{Column, Kind, RowOf, base_type_of, number_in};
-use crate::error::{raise, report};
-use crate::server::partition::partition_for;
+use crate::server::partition::{Partition, partition_for};
 use crate::server::relation::relation_name;
 
 /// The most columns of such an index.
@@ -23,23 +22,21 @@ pub(super) type IsUsable = fn(&pg_sys::FormData_pg_index) -> bool;
 /// How to find a row. Plain data, so that it can be stored in PostgreSQL's memory.
 #[derive(Clone, Copy)]
 pub(super) struct PartitionedLookup {
-    table: pg_sys::Oid,
-    by: Column,
+    pub(super) table: pg_sys::Oid,
+    pub(super) by: Column,
     companions: Companions,
     is_usable: IsUsable,
     /// Whether it is an error if a partition has no such index.
     is_required: bool,
-    /// Whether partitions stay locked until the end of the transaction.
-    keeps_locks: bool,
     /// The last partition. Consecutive rows often refer to the same one.
     last: Option<Leaf>,
 }
 
 /// A partition with rows, and its index.
 #[derive(Clone, Copy)]
-struct Leaf {
+pub(super) struct Leaf {
     relation: pg_sys::Oid,
-    index: pg_sys::Oid,
+    pub(super) index: pg_sys::Oid,
     /// In the order of the index.
     keys: [IndexKey; MOST_KEYS],
 }
@@ -68,12 +65,7 @@ impl PartitionedLookup {
         is_usable: IsUsable,
         is_required: bool,
     ) -> Self {
-        Self { table, by, companions, is_usable, is_required, keeps_locks: true, last: None }
-    }
-
-    /// The same, for values of many partitions.
-    pub(super) const fn without_locks(self) -> Self {
-        Self { keeps_locks: false, ..self }
+        Self { table, by, companions, is_usable, is_required, last: None }
     }
 
     /// The kind of the column by which rows are found.
@@ -97,52 +89,71 @@ impl PartitionedLookup {
         snapshot: pg_sys::Snapshot,
         read: &mut dyn FnMut(pg_sys::Relation, RowOf) -> Result<T, Error>,
     ) -> Result<Option<T>, Error> {
-        // A foreign key of which one column is NULL refers to nothing.
-        if (0..self.companions.iter().count()).any(|at| companions.get(at).is_none()) {
-            return Ok(None);
-        }
-        // SAFETY: see above. Everything opened is closed; the locks on the tables above the partition are
-        // kept until the end of the transaction.
+        // SAFETY: see above. Everything opened is closed, and the locks are kept until the end of the
+        // transaction.
         unsafe {
-            let Some(partition) = self.partition(companions) else { return Ok(None) };
             let lock = pg_sys::AccessShareLock as i32;
+            let top = pg_sys::try_table_open(self.table, lock);
+            if top.is_null() {
+                return Ok(None);
+            }
+            let partition = self.partition(top, companions);
+            pg_sys::table_close(top, pg_sys::NoLock as i32);
+            let Some(partition) = partition else { return Ok(None) };
             let relation = pg_sys::try_table_open(partition, lock);
             if relation.is_null() {
                 return Ok(None);
             }
             let found = self.scan_leaf(relation, value, companions, snapshot, read);
-            pg_sys::table_close(relation, if self.keeps_locks { pg_sys::NoLock as i32 } else { lock });
+            pg_sys::table_close(relation, pg_sys::NoLock as i32);
             found
         }
     }
 
-    /// The partition with rows that these values belong to.
+    /// The partition with rows that these values belong to; `None` if there is none, or if one of them is
+    /// NULL: a foreign key of which one column is NULL refers to nothing. The locks on the tables above it
+    /// are kept until the end of the transaction.
     ///
     /// # Safety
-    /// As for [`Self::scan`].
-    unsafe fn partition(&self, companions: &CompanionValues) -> Option<pg_sys::Oid> {
-        let mut at = self.table;
-        loop {
-            // SAFETY: see above; a table that was dropped meanwhile has no partitions.
-            unsafe {
-                let relation = pg_sys::try_table_open(at, pg_sys::AccessShareLock as i32);
+    /// The table must be open, and the companions must have values of their types.
+    pub(super) unsafe fn partition(
+        &self,
+        top: pg_sys::Relation,
+        companions: &CompanionValues,
+    ) -> Option<pg_sys::Oid> {
+        if (0..self.companions.iter().count()).any(|at| companions.get(at).is_none()) {
+            return None;
+        }
+        // SAFETY: see above; a table that was dropped meanwhile has no partitions.
+        unsafe {
+            let mut next = self.below(top, companions)?;
+            while !next.is_leaf {
+                let relation = pg_sys::try_table_open(next.relation, pg_sys::AccessShareLock as i32);
                 if relation.is_null() {
                     return None;
                 }
-                let is_partitioned = (*(*relation).rd_rel).relkind as u8 == pg_sys::RELKIND_PARTITIONED_TABLE;
-                let value = |column: i16| {
-                    let mut all = self.companions.iter().filter(|_| column != 0);
-                    let of = all.position(|one| number_in(self.table, one.of_key, relation) == column)?;
-                    companions.get(of)
-                };
-                let next = is_partitioned.then(|| partition_for(relation, value));
+                let found = self.below(relation, companions);
                 pg_sys::table_close(relation, pg_sys::NoLock as i32);
-                let next = next??;
-                if next.is_leaf {
-                    return Some(next.relation);
-                }
-                at = next.relation;
+                next = found?;
             }
+            Some(next.relation)
+        }
+    }
+
+    /// The partition of a table for these values.
+    ///
+    /// # Safety
+    /// As for [`Self::partition`].
+    unsafe fn below(&self, relation: pg_sys::Relation, companions: &CompanionValues) -> Option<Partition> {
+        // SAFETY: see above.
+        unsafe {
+            let is_partitioned = (*(*relation).rd_rel).relkind as u8 == pg_sys::RELKIND_PARTITIONED_TABLE;
+            let value = |column: i16| {
+                let mut all = self.companions.iter().filter(|_| column != 0);
+                let of = all.position(|one| number_in(self.table, one.of_key, relation) == column)?;
+                companions.get(of)
+            };
+            if is_partitioned { partition_for(relation, value) } else { None }
         }
     }
 
@@ -159,33 +170,21 @@ impl PartitionedLookup {
         // SAFETY: see above; the column is checked to exist unchanged. The row is read before the scan
         // ends.
         unsafe {
-            self.by.in_partition(self.table, relation).check(relation)?;
             let oid = (*relation).rd_id;
-            // Without a lock, the index can have been replaced.
-            let is_there = |last: &Leaf| self.keeps_locks || has_index(relation, last.index);
-            let leaf = match self.last.filter(|last| last.relation == oid && is_there(last)) {
-                Some(last) => last,
-                None => match self.leaf(relation) {
+            let leaf = match self.last.filter(|last| last.relation == oid) {
+                Some(last) => {
+                    self.by.in_partition(self.table, relation).check(relation)?;
+                    last
+                }
+                None => match self.leaf(relation, pg_sys::NoLock as i32)? {
                     Some(found) => found,
-                    None if self.is_required => missing(oid),
                     None => return Ok(None),
                 },
             };
             self.last = Some(leaf);
-            let mut keys = [pg_sys::ScanKeyData::default(); MOST_KEYS];
-            let mut count = 0;
-            for (at, (key, of)) in keys.iter_mut().zip(&leaf.keys).enumerate() {
-                if of.column == 0 {
-                    break;
-                }
-                let wanted = of.companion.map_or(Some(value), |companion| companions.get(companion));
-                let Some(wanted) = wanted else { return Ok(None) };
-                let strategy = pg_sys::BTEqualStrategyNumber as u16;
-                pg_sys::ScanKeyInit(key, of.column, strategy, of.equality, wanted);
-                key.sk_collation = of.collation;
-                count = at + 1;
-            }
-            let count = i32::try_from(count).unwrap_or(0);
+            let Some((mut keys, count)) = leaf.scan_keys(value, companions, |_, column| column) else {
+                return Ok(None);
+            };
             let scan =
                 pg_sys::systable_beginscan(relation, leaf.index, true, snapshot, count, keys.as_mut_ptr());
             let row = pg_sys::systable_getnext(scan);
@@ -196,29 +195,40 @@ impl PartitionedLookup {
         }
     }
 
-    /// The unique index of a partition on the column and its companions, in any order.
+    /// The unique index of a partition on the column and its companions, in any order. `closing` is the
+    /// lock on indexes that is released again.
+    ///
+    /// # Errors
+    /// 42804 if the column no longer has its type; 55000 if there is no such index, but there must be.
     ///
     /// # Safety
     /// The relation must be open.
     #[cold]
-    unsafe fn leaf(&self, relation: pg_sys::Relation) -> Option<Leaf> {
+    pub(super) unsafe fn leaf(
+        &self,
+        relation: pg_sys::Relation,
+        closing: pg_sys::LOCKMODE,
+    ) -> Result<Option<Leaf>, Error> {
         // SAFETY: see above; everything opened is closed again. The list of indexes is a copy.
         unsafe {
-            let lock = pg_sys::AccessShareLock as i32;
+            self.by.in_partition(self.table, relation).check(relation)?;
             let mut found = None;
             let list = pg_sys::RelationGetIndexList(relation);
             for at in 0..if list.is_null() { 0 } else { (*list).length } {
                 let oid = pg_sys::list_nth_oid(list, at);
-                let index = pg_sys::index_open(oid, lock);
+                let index = pg_sys::index_open(oid, pg_sys::AccessShareLock as i32);
                 let keys = self.keys(relation, index);
-                pg_sys::index_close(index, if self.keeps_locks { pg_sys::NoLock as i32 } else { lock });
+                pg_sys::index_close(index, closing);
                 if let Some(keys) = keys {
                     found = Some(Leaf { relation: (*relation).rd_id, index: oid, keys });
                     break;
                 }
             }
             pg_sys::list_free(list);
-            found
+            if found.is_none() && self.is_required {
+                return Err(missing((*relation).rd_id));
+            }
+            Ok(found)
         }
     }
 
@@ -283,26 +293,36 @@ impl PartitionedLookup {
     }
 }
 
-/// Whether a relation has an index.
-///
-/// # Safety
-/// The relation must be open.
-unsafe fn has_index(relation: pg_sys::Relation, index: pg_sys::Oid) -> bool {
-    // SAFETY: see above; the list is a copy.
-    unsafe {
-        let list = pg_sys::RelationGetIndexList(relation);
-        let has = pg_sys::list_member_oid(list, index);
-        pg_sys::list_free(list);
-        has
+impl Leaf {
+    /// The keys of a scan for a row with these values, and their number; `None` if one of them is NULL.
+    /// `number` gives the column for a key: that of the partition, or its place in the index.
+    pub(super) fn scan_keys(
+        &self,
+        value: pg_sys::Datum,
+        companions: &CompanionValues,
+        number: impl Fn(i16, i16) -> i16,
+    ) -> Option<([pg_sys::ScanKeyData; MOST_KEYS], i32)> {
+        let mut keys = [pg_sys::ScanKeyData::default(); MOST_KEYS];
+        let mut count = 0;
+        for (place, (key, of)) in (1..).zip(keys.iter_mut().zip(&self.keys)) {
+            if of.column == 0 {
+                break;
+            }
+            let wanted = of.companion.map_or(Some(value), |companion| companions.get(companion))?;
+            let strategy = pg_sys::BTEqualStrategyNumber as u16;
+            // SAFETY: the function is one of PostgreSQL, and the key is a place to write to.
+            unsafe { pg_sys::ScanKeyInit(key, number(place, of.column), strategy, of.equality, wanted) };
+            key.sk_collation = of.collation;
+            count = i32::from(place);
+        }
+        Some((keys, count))
     }
 }
 
 #[cold]
-fn missing(relation: pg_sys::Oid) -> ! {
+fn missing(relation: pg_sys::Oid) -> Error {
     let message = format!("partition {} has no unique index on its key", relation_name(relation));
-    raise(report(
-        Error::new(SqlState::ObjectNotInPrerequisiteState, message)
-            .detail("A key migration uses this index to find referenced rows.")
-            .hint("Create the index again, or CALL key_migration_rollback()."),
-    ))
+    Error::new(SqlState::ObjectNotInPrerequisiteState, message)
+        .detail("A key migration uses this index to find referenced rows.")
+        .hint("Create the index again, or CALL key_migration_rollback().")
 }

@@ -6,6 +6,7 @@ use pgrx::pg_sys;
 
 use super::companions::{CompanionValues, Companions};
 use super::lookup::{Lookup, Scan, is_there_for_writers, present};
+use super::partition_scan::PartitionScan;
 use super::partitioned_lookup::{IsUsable, PartitionedLookup};
 use super::tuple::{Column, RowOf, Value};
 use crate::error::or_raise;
@@ -80,7 +81,11 @@ impl RootLookup {
         match self {
             // SAFETY: see above.
             Self::Index(lookup) => RootScan::Index(unsafe { lookup.open(snapshot) }),
-            Self::Partitions(lookup) => RootScan::Partitions(Box::new(lookup.without_locks()), snapshot),
+            Self::Partitions(lookup) => {
+                // SAFETY: see above.
+                let scan = unsafe { PartitionScan::new(lookup, snapshot) };
+                RootScan::Partitions(Box::new(scan))
+            }
         }
     }
 }
@@ -88,8 +93,7 @@ impl RootLookup {
 /// An open scan for many values.
 pub(super) enum RootScan {
     Index(Scan),
-    /// Nothing is open: each row may be in another partition.
-    Partitions(Box<PartitionedLookup>, pg_sys::Snapshot),
+    Partitions(Box<PartitionScan>),
 }
 
 impl RootScan {
@@ -98,28 +102,27 @@ impl RootScan {
         &mut self,
         value: Value,
         companions: &CompanionValues,
-        mut read: impl FnMut(pg_sys::Relation, RowOf) -> T,
+        read: impl FnOnce(pg_sys::Relation, RowOf) -> T,
     ) -> Option<T> {
         match self {
             Self::Index(scan) => {
                 let table = scan.relation();
                 scan.row(value, |row| read(table, row))
             }
-            Self::Partitions(lookup, snapshot) => {
-                let value = lookup.kind().datum(value)?;
-                let read = &mut |table: pg_sys::Relation, row: RowOf| Ok(read(table, row));
-                // SAFETY: the snapshot is valid as long as this is open; the rest as above.
-                or_raise(unsafe { lookup.scan(value, companions, *snapshot, read) })
-            }
+            // SAFETY: the companions were read from columns of these types.
+            Self::Partitions(scan) => or_raise(unsafe { scan.row(value, companions, read) }),
         }
     }
 
     /// # Safety
     /// Call it once, at the end.
     pub(super) unsafe fn close(self) {
-        if let Self::Index(scan) = self {
-            // SAFETY: see above.
-            unsafe { scan.close() };
+        // SAFETY: see above.
+        unsafe {
+            match self {
+                Self::Index(scan) => scan.close(),
+                Self::Partitions(scan) => scan.close(),
+            }
         }
     }
 }
