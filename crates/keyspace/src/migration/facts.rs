@@ -4,7 +4,6 @@
 use serde::Deserialize;
 
 use super::candidate_reference::Undeclared;
-use super::old_id::IdKind;
 use super::surroundings::Surroundings;
 use crate::error::{Error, SqlState};
 use crate::sql::{in_message, qualified};
@@ -147,14 +146,6 @@ impl TimeParent {
     /// The table as SQL writes it.
     pub fn name_sql(&self) -> String {
         qualified(&self.schema, &self.name)
-    }
-
-    /// Whether its rows can be found by a column of the table that refers to it: both hold old ids of one
-    /// kind, and equal texts have equal bytes in both collations.
-    pub fn can_be_looked_up(&self, by: &Column) -> bool {
-        let Some(of) = self.column(self.parent_column).filter(|of| of.is_unique) else { return false };
-        let kind = IdKind::of(&by.type_name);
-        kind.is_some() && kind == IdKind::of(&of.type_name) && !by.is_nondeterministic
     }
 
     /// Whether the owner of the table that refers to it may read the column with the time; `None`

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::facts::{Column, Table};
+use super::facts::{Column, Table, TimeParent};
 use super::member::Member;
 use super::numeric;
 use crate::sql::quoted;
@@ -101,6 +101,16 @@ impl Column {
     /// The kind of its values, if a column of old ids can be of its type.
     pub fn id_kind(&self) -> Option<IdKind> {
         IdKind::of(&self.type_name)
+    }
+}
+
+impl TimeParent {
+    /// Whether its rows can be found by a column of the table that refers to it: both hold old ids of one
+    /// kind, and equal texts have equal bytes in both collations.
+    pub fn can_be_looked_up(&self, by: &Column) -> bool {
+        let Some(of) = self.column(self.parent_column).filter(|of| of.is_unique) else { return false };
+        let kind = IdKind::of(&by.type_name);
+        kind.is_some() && kind == IdKind::of(&of.type_name) && !by.is_nondeterministic
     }
 }
 
