@@ -89,7 +89,7 @@ pub enum Command {
     /// comes with the reason and with what to do.
     Lint(LintArguments),
 
-    /// Migrate the key of a table to UUID version 7, ULID or bigint, on one node
+    /// Migrate the key of a table to UUID version 7, ULID or bigint, on one node or on all together
     Migrate(MigrateArguments),
 
     /// Print the completions for a shell
@@ -291,9 +291,10 @@ mod tests {
         let actions = [
             ("plan", KEY.to_owned()),
             ("run", format!("dry-run maintenance-work-mem set {KEY}")),
-            ("cut-over", "dry-run ignore lock-timeout rehearse tries way".to_owned()),
-            ("rollback", "confirm dry-run".to_owned()),
-            ("finalize", "confirm dry-run keep-old-ids".to_owned()),
+            ("cut-over", "dry-run ignore lock-timeout max-wait rehearse tries way".to_owned()),
+            ("rollback", "confirm dry-run max-wait".to_owned()),
+            ("finalize", "confirm dry-run keep-old-ids max-wait".to_owned()),
+            ("open", String::new()),
         ];
         let own = |command: &clap::Command| -> BTreeSet<String> {
             let options = command.get_arguments().filter_map(|argument| argument.get_long());
@@ -338,6 +339,8 @@ mod tests {
             "migrate cut-over t --rehearse --dry-run",
             "migrate cut-over t --rehearse --way view",
             "migrate cut-over t --rehearse --ignore statistics",
+            "migrate cut-over t --rehearse --max-wait 5",
+            "migrate rollback t --dry-run --max-wait 5",
             "migrate finalize t --dry-run --confirm t",
             "migrate run t --dry-run --maintenance-work-mem 1GB",
         ] {

@@ -1,6 +1,6 @@
 //! Ctrl-C: statements that run are cancelled, and the program ends with what is left to do.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,8 @@ use crate::failure::{Failure, Result};
 use crate::nodes::Tls;
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+/// How many things go on that must not be interrupted.
+static SHIELDS: AtomicUsize = AtomicUsize::new(0);
 static NEXT: AtomicU64 = AtomicU64::new(0);
 static RUNNING: Mutex<Vec<(u64, CancelToken, Option<Tls>)>> = Mutex::new(Vec::new());
 
@@ -26,6 +28,9 @@ pub fn listen() -> Result<()> {
     std::thread::spawn(move || {
         for _ in signals.forever() {
             if INTERRUPTED.swap(true, Ordering::SeqCst) {
+                if is_shielded() {
+                    continue;
+                }
                 std::process::exit(Exit::Interrupted.code());
             }
             std::thread::spawn(|| {
@@ -42,6 +47,9 @@ pub fn listen() -> Result<()> {
 /// Cancels everything that runs. A request that arrives before its statement does nothing, so this
 /// is repeated until nothing runs any more.
 fn cancel_all() {
+    if is_shielded() {
+        return;
+    }
     let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner).clone();
     for (_, token, tls) in running {
         // A server that is gone has nothing to cancel.
@@ -62,7 +70,25 @@ fn interrupted() -> Failure {
 /// # Errors
 /// In that case.
 pub fn check() -> Result<()> {
-    if INTERRUPTED.load(Ordering::SeqCst) { Err(interrupted()) } else { Ok(()) }
+    if is_interrupted() && !is_shielded() { Err(interrupted()) } else { Ok(()) }
+}
+
+/// Whether a signal has come, also one that has no effect yet.
+pub fn is_interrupted() -> bool {
+    INTERRUPTED.load(Ordering::SeqCst)
+}
+
+fn is_shielded() -> bool {
+    SHIELDS.load(Ordering::SeqCst) > 0
+}
+
+/// Does something that must be done in spite of an interrupt, such as letting writers go on. It needs a
+/// time limit of its own. A request to cancel that was under way can still cancel a statement.
+pub fn shielded<T>(work: impl FnOnce() -> T) -> T {
+    SHIELDS.fetch_add(1, Ordering::SeqCst);
+    let done = work();
+    SHIELDS.fetch_sub(1, Ordering::SeqCst);
+    done
 }
 
 /// Waits, unless the program is interrupted.

@@ -161,6 +161,11 @@ impl Session {
         &self.facts.name
     }
 
+    /// Whether the connection is lost.
+    pub fn is_closed(&self) -> bool {
+        self.client.is_closed()
+    }
+
     /// A function, view or procedure of the extension, with its schema.
     ///
     /// # Errors

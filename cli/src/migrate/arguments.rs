@@ -5,7 +5,7 @@ use clap::{Args, Subcommand, ValueEnum};
 /// Arguments of `migrate`.
 #[derive(Args, Debug)]
 pub struct MigrateArguments {
-    /// The node, if several are named
+    /// One node alone, if several are named [default: all nodes together]
     #[arg(long, global = true, value_name = "NAME")]
     pub on: Option<String>,
 
@@ -33,6 +33,12 @@ pub enum Action {
 
     /// Drop the old ids; this cannot be undone
     Finalize(FinalizeArguments),
+
+    /// Let writers go on on nodes that an interrupted command has left waiting
+    ///
+    /// Only for several nodes together. If a node has changed already, the others have to follow: call
+    /// the command that was interrupted again.
+    Open(OpenArguments),
 }
 
 /// The type of the new keys.
@@ -167,6 +173,11 @@ pub struct CutOverArguments {
     #[arg(long, value_enum, conflicts_with = "rehearse")]
     pub ignore: Vec<Ignored>,
 
+    /// Seconds for which writers may wait on several nodes, before they go on without it [default: 60]
+    #[arg(long, value_name = "SECONDS", conflicts_with_all = ["dry_run", "rehearse"],
+          value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub max_wait: Option<u64>,
+
     /// Only print the statement, what still uses the old ids, and who would be in the way
     #[arg(long)]
     pub dry_run: bool,
@@ -196,6 +207,11 @@ pub struct RollbackArguments {
     #[arg(long, value_name = "NAME")]
     pub confirm: Option<String>,
 
+    /// Seconds for which writers may wait on several nodes, before they go on without it [default: 60]
+    #[arg(long, value_name = "SECONDS", conflicts_with_all = ["dry_run"],
+          value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub max_wait: Option<u64>,
+
     /// Only print the statement
     #[arg(long)]
     pub dry_run: bool,
@@ -215,7 +231,19 @@ pub struct FinalizeArguments {
     #[arg(long)]
     pub keep_old_ids: bool,
 
+    /// Seconds for which writers may wait on several nodes, before they go on without it [default: 60]
+    #[arg(long, value_name = "SECONDS", conflicts_with_all = ["dry_run"],
+          value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub max_wait: Option<u64>,
+
     /// Only print the statement, and what still uses the old ids
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// Arguments of `migrate open`.
+#[derive(Args, Debug)]
+pub struct OpenArguments {
+    /// The table, written as in SQL
+    pub table: String,
 }

@@ -75,13 +75,19 @@ impl KeyArguments {
         named
     }
 
-    /// The calls that create the migration, with its references.
+    /// The calls that create the migration, with its references. On several nodes, `nodes` are the
+    /// numbers of all of them.
     ///
     /// # Errors
     /// If a reference is not written as it should be, or its table does not exist.
-    pub fn create(&self, session: &mut Session, table: &Table) -> Result<Vec<String>> {
+    pub fn create(&self, session: &mut Session, table: &Table, nodes: &[i32]) -> Result<Vec<String>> {
         let create = session.object("key_migration_create")?;
-        let mut calls = vec![format!("SELECT {create}({})", self.named().after(&table.argument()))];
+        let mut named = self.named();
+        if !nodes.is_empty() {
+            let nodes: Vec<String> = nodes.iter().map(i32::to_string).collect();
+            named.array("nodes", "int4", &nodes);
+        }
+        let mut calls = vec![format!("SELECT {create}({})", named.after(&table.argument()))];
         calls.extend(self.add_references(session, table)?);
         Ok(calls)
     }

@@ -1,4 +1,4 @@
-//! `pg_keyspace migrate`: the key of a table, from the plan to the end, on one node.
+//! `pg_keyspace migrate`: the key of a table, from the plan to the end, on one node or on all together.
 
 mod arguments;
 mod blockers;
@@ -9,6 +9,7 @@ mod procedures;
 mod rehearsal;
 mod run;
 mod table;
+mod together;
 mod watch;
 
 pub use self::arguments::MigrateArguments;
@@ -26,7 +27,10 @@ use crate::sessions;
 /// # Errors
 /// If the node is not known, or something fails there.
 pub fn run(fleet: &Fleet, output: Output, arguments: &MigrateArguments) -> Result<Exit> {
-    let node = node(fleet, arguments.on.as_deref())?;
+    let Some(node) = node(fleet, arguments.on.as_deref())? else {
+        return together::run(fleet, output, &arguments.action);
+    };
+    only_together(&arguments.action)?;
     let mut session = Session::open(node)?;
     session.facts.extension()?;
     if !matches!(arguments.action, Action::Plan(_)) {
@@ -39,20 +43,37 @@ pub fn run(fleet: &Fleet, output: Output, arguments: &MigrateArguments) -> Resul
         Action::CutOver(arguments) => procedures::cut_over(session, node, output, arguments),
         Action::Rollback(arguments) => procedures::rollback(session, node, output, arguments),
         Action::Finalize(arguments) => procedures::finalize(session, node, output, arguments),
+        // Refused above.
+        Action::Open(_) => Ok(Exit::Fine),
     }
 }
 
-/// The node that is named, or the only one.
-fn node<'a>(fleet: &'a Fleet, name: Option<&str>) -> Result<&'a Node> {
+/// The node that is named, or the only one; none if it is about all of several.
+fn node<'a>(fleet: &'a Fleet, name: Option<&str>) -> Result<Option<&'a Node>> {
     match (name, fleet.nodes.as_slice()) {
-        (Some(name), _) => fleet.node(name),
-        (None, [node]) => Ok(node),
-        (None, nodes) => {
-            let names: Vec<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
-            Err(Failure::new("the node is not specified")
-                .detail(format!("A migration runs on one node. The nodes are: {}.", names.join(", ")))
-                .hint("Name it: --on NAME."))
+        (Some(name), _) => fleet.node(name).map(Some),
+        (None, [node]) => Ok(Some(node)),
+        (None, _) => Ok(None),
+    }
+}
+
+/// Refuses what has no effect on one node.
+fn only_together(action: &Action) -> Result<()> {
+    let max_wait = match action {
+        Action::CutOver(arguments) => arguments.max_wait,
+        Action::Rollback(arguments) => arguments.max_wait,
+        Action::Finalize(arguments) => arguments.max_wait,
+        Action::Open(_) => {
+            return Err(Failure::new("\"open\" is for several nodes")
+                .detail("Writers of one node alone never wait between two calls."));
         }
+        Action::Plan(_) | Action::Run(_) => None,
+    };
+    match max_wait {
+        Some(_) => {
+            Err(Failure::new("--max-wait is for several nodes").hint("Name all nodes, and leave --on out."))
+        }
+        None => Ok(()),
     }
 }
 
@@ -72,14 +93,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_node_is_the_only_one_or_is_named() {
+    fn the_node_is_the_only_one_or_named_or_all_are_meant() {
         let fleet = |nodes: &[&str]| {
             Fleet::of(None, &nodes.iter().map(|node| format!("{node}=host=x")).collect::<Vec<_>>()).unwrap()
         };
-        assert_eq!(node(&fleet(&["one"]), None).unwrap().name, "one");
+        let named = |node: Result<Option<&Node>>| node.unwrap().map(|node| node.name.clone());
+        assert_eq!(named(node(&fleet(&["one"]), None)).as_deref(), Some("one"));
         let two = fleet(&["one", "two"]);
-        assert_eq!(node(&two, Some("two")).unwrap().name, "two");
-        assert_eq!(node(&two, None).err().unwrap().message, "the node is not specified");
+        assert_eq!(named(node(&two, Some("two"))).as_deref(), Some("two"));
+        assert_eq!(named(node(&two, None)), None);
         assert!(node(&two, Some("three")).is_err());
     }
 

@@ -70,8 +70,8 @@ impl Outcome {
         Ok(if has_errors || failed { Exit::Findings } else { Exit::Fine })
     }
 
-    fn text(&self, width: Option<u16>) -> String {
-        let mut text = findings_text(&self.findings, width);
+    /// What still uses the old ids, for people.
+    pub fn uses_text(&self, width: Option<u16>) -> String {
         let mut uses = Table::new(["table", "column", "kind", "used by", "known by"]);
         for one in &self.uses {
             let cell = |text: &Option<String>| text.clone().unwrap_or_default();
@@ -83,7 +83,12 @@ impl Outcome {
                 &cell(&one.known_by),
             ]);
         }
-        text += &section("What uses the old ids", uses, width);
+        section("What uses the old ids", uses, width)
+    }
+
+    fn text(&self, width: Option<u16>) -> String {
+        let mut text = findings_text(&self.findings, width);
+        text += &self.uses_text(width);
         if !self.blockers.is_empty() {
             text += "Sessions that have a lock on the tables now\n";
             for blocker in &self.blockers {

@@ -157,7 +157,7 @@ fn with_references(
     phase: Option<String>,
 ) -> Result<Plan> {
     let statements =
-        if phase.is_none() { key.create(session, table)? } else { key.add_references(session, table)? };
+        if phase.is_none() { key.create(session, table, &[])? } else { key.add_references(session, table)? };
     session.batch_execute("BEGIN; SET LOCAL idle_in_transaction_session_timeout TO '1min'")?;
     let plan = statements
         .iter()

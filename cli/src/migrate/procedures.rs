@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Write};
 use clap::ValueEnum;
 use keyspace::sql::literal;
 
-use super::arguments::{CutOverArguments, FinalizeArguments, RollbackArguments};
+use super::arguments::{CutOverArguments, FinalizeArguments, Ignored, RollbackArguments};
 use super::blockers;
 use super::first_words;
 use super::outcome::{Outcome, Use};
@@ -31,17 +31,12 @@ pub fn cut_over(
     arguments: &CutOverArguments,
 ) -> Result<Exit> {
     let table = Table::find(session, &arguments.table)?;
-    let name = |value: Option<clap::builder::PossibleValue>| {
-        value.map(|value| value.get_name().to_owned()).unwrap_or_default()
-    };
-    let ignored: Vec<String> =
-        arguments.ignore.iter().map(|ignored| literal(&name(ignored.to_possible_value()))).collect();
     let procedure = session.object("key_migration_cutover")?;
     let statement = format!(
         "CALL {procedure}({}, way => {}::pg_catalog.text, ignore => ARRAY[{}]::pg_catalog.text[])",
         table.argument(),
-        literal(&name(arguments.way.to_possible_value())),
-        ignored.join(", ")
+        named(&arguments.way),
+        ignored(&arguments.ignore)
     );
     if arguments.rehearse {
         let phase = required_phase(session, &table)?;
@@ -79,6 +74,16 @@ pub fn cut_over(
     required_phase(session, &table)?;
     let next = "watch the application; migrate rollback goes back, migrate finalize ends it.";
     carry_out(session, node, &table, "cut-over", statement, next)?.print(output)
+}
+
+/// A value as a literal.
+fn named(value: &impl ValueEnum) -> String {
+    literal(value.to_possible_value().as_ref().map_or("", |value| value.get_name()))
+}
+
+/// What a cut-over overlooks, as the elements of an array.
+pub fn ignored(ignored: &[Ignored]) -> String {
+    ignored.iter().map(named).collect::<Vec<_>>().join(", ")
 }
 
 /// Rolls back, or shows the statement.
@@ -158,7 +163,10 @@ pub fn finalize(
 }
 
 /// Asks for the name of the table.
-fn ask(table: &Table) -> Result<String> {
+///
+/// # Errors
+/// If nobody can be asked.
+pub fn ask(table: &Table) -> Result<String> {
     if !std::io::stdin().is_terminal() {
         return Err(Failure::new("the name of the table is not confirmed")
             .detail("This drops the old ids, and cannot be undone.")
@@ -189,14 +197,20 @@ fn required_phase(session: &mut Session, table: &Table) -> Result<String> {
 }
 
 /// The errors and warnings of the plan.
-fn known(session: &mut Session, table: &Table) -> Result<Vec<Finding>> {
+///
+/// # Errors
+/// Those of the server.
+pub fn known(session: &mut Session, table: &Table) -> Result<Vec<Finding>> {
     let mut findings = plan::read(session, table, &super::arguments::KeyArguments::default())?.findings;
     findings.retain(|finding| finding.severity != Severity::Info);
     Ok(findings)
 }
 
 /// What still uses the old ids.
-fn uses(session: &mut Session, table: &Table) -> Result<Vec<Use>> {
+///
+/// # Errors
+/// Those of the server.
+pub fn uses(session: &mut Session, table: &Table) -> Result<Vec<Use>> {
     let function = session.object("key_migration_usage")?;
     session.rows(
         &format!(

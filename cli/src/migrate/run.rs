@@ -5,6 +5,8 @@
 
 use std::time::{Duration, Instant};
 
+use keyspace::sql::literal;
+
 use super::arguments::RunArguments;
 use super::outcome::Outcome;
 use super::plan::{self, Plan, Step};
@@ -19,6 +21,8 @@ use crate::nodes::Node;
 use crate::output::{Output, say};
 use crate::session::Session;
 
+/// The phase before the cut-over.
+const VERIFIED: &str = "verified";
 /// Another session works on the migration.
 const IN_USE: &str = "55006";
 /// How long the session of an interrupted run is waited for: it ends on its own.
@@ -42,7 +46,7 @@ pub fn run(session: &mut Session, node: &Node, output: Output, arguments: &RunAr
         // Nothing is created.
         return of_plan(plan, Vec::new(), false).print(output);
     }
-    careful(session, arguments)?;
+    careful(session, arguments.maintenance_work_mem.as_ref())?;
     lock(session, &table)?;
     let display = Display::new();
     let pid = session.process()?;
@@ -58,18 +62,24 @@ pub fn run(session: &mut Session, node: &Node, output: Output, arguments: &RunAr
 
 /// Settings of the session. If this program is killed, the server ends its statement soon, so that
 /// the next run need not wait.
-fn careful(session: &mut Session, arguments: &RunArguments) -> Result<()> {
+///
+/// # Errors
+/// If the memory is no size.
+pub fn careful(session: &mut Session, maintenance_work_mem: Option<&String>) -> Result<()> {
     // Not on every platform.
     let _ = session.batch_execute("SET client_connection_check_interval TO '2s'");
     interrupt::check()?;
-    if let Some(memory) = &arguments.maintenance_work_mem {
+    if let Some(memory) = maintenance_work_mem {
         session.execute("SELECT set_config('maintenance_work_mem', $1, false)", &[memory])?;
     }
     Ok(())
 }
 
 /// Keeps a second run of this program away: two of them would build the same index.
-fn lock(session: &mut Session, table: &Table) -> Result<()> {
+///
+/// # Errors
+/// If another run does not end in time.
+pub fn lock(session: &mut Session, table: &Table) -> Result<()> {
     let began = Instant::now();
     loop {
         let row =
@@ -86,10 +96,17 @@ fn lock(session: &mut Session, table: &Table) -> Result<()> {
     }
 }
 
-/// The statements that are left.
-fn left(session: &mut Session, table: &Table) -> Result<Vec<String>> {
+/// The statements that are left up to a phase.
+///
+/// # Errors
+/// Those of the server.
+pub fn left(session: &mut Session, table: &Table, through: &str) -> Result<Vec<String>> {
     let function = session.object("key_migration_statements")?;
-    let query = format!("SELECT s.statement FROM {function}({}) AS s ORDER BY s.step", table.argument());
+    let query = format!(
+        "SELECT s.statement FROM {function}({}, through => {}) AS s ORDER BY s.step",
+        table.argument(),
+        literal(through)
+    );
     session.query(&query, &[])?.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
@@ -104,7 +121,7 @@ fn carry_out(
     let is_new = plan.phase.is_none();
     let is_cut_over = plan.phase.as_deref() == Some("cut over");
     let mut first = if is_new {
-        arguments.key.create(session, table)?
+        arguments.key.create(session, table, &[])?
     } else {
         if !arguments.key.named().is_empty() {
             display.say(plan::KEPT);
@@ -129,7 +146,7 @@ fn carry_out(
     done.append(&mut first);
     let mut before = Vec::new();
     loop {
-        let statements = left(session, table)?;
+        let statements = left(session, table, VERIFIED)?;
         if statements.is_empty() {
             break;
         }
@@ -172,7 +189,10 @@ fn carry_out(
 
 /// Runs a statement. If the session of an interrupted run still works on the migration, it is
 /// waited for.
-fn run_one(session: &mut Session, statement: &str, display: &Display) -> Result<()> {
+///
+/// # Errors
+/// Those of the server.
+pub fn run_one(session: &mut Session, statement: &str, display: &Display) -> Result<()> {
     let began = Instant::now();
     let mut is_said = false;
     loop {
@@ -199,18 +219,18 @@ fn show(session: &mut Session, table: &Table, arguments: &RunArguments) -> Resul
         let mut statements =
             if phase == "cut over" { Vec::new() } else { arguments.key.add_references(session, table)? };
         statements.extend(call::set(session, table, &arguments.settings)?);
-        statements.extend(left(session, table)?);
+        statements.extend(left(session, table, VERIFIED)?);
         return Ok(of_plan(plan, statements, true));
     }
     if plan.has_errors() {
         return Ok(of_plan(plan, Vec::new(), true));
     }
-    let mut statements = arguments.key.create(session, table)?;
+    let mut statements = arguments.key.create(session, table, &[])?;
     statements.extend(call::set(session, table, &arguments.settings)?);
     session.batch_execute("BEGIN; SET LOCAL idle_in_transaction_session_timeout TO '1min'")?;
     let shown: Result<Plan> = (|| {
         statements.iter().try_for_each(|statement| session.batch_execute(statement))?;
-        statements.extend(left(session, table)?);
+        statements.extend(left(session, table, VERIFIED)?);
         // With the references.
         plan::read(session, table, &arguments.key)
     })();

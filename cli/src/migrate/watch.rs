@@ -54,6 +54,8 @@ pub struct Display {
     status: ProgressBar,
     bars: Mutex<BTreeMap<String, ProgressBar>>,
     is_terminal: bool,
+    /// What each line begins with.
+    label: String,
 }
 
 impl Display {
@@ -64,12 +66,32 @@ impl Display {
         if let Ok(style) = ProgressStyle::with_template("{msg}") {
             status.set_style(style);
         }
-        Self { all, status, bars: Mutex::default(), is_terminal: std::io::stderr().is_terminal() }
+        Self {
+            all,
+            status,
+            bars: Mutex::default(),
+            is_terminal: std::io::stderr().is_terminal(),
+            label: String::new(),
+        }
+    }
+
+    /// Lines and bars of one of several nodes, next to those of the others.
+    pub fn of_node(&self, node: &str) -> Self {
+        let status = self.all.add(ProgressBar::new_spinner());
+        status.set_style(self.status.style());
+        Self {
+            all: self.all.clone(),
+            status,
+            bars: Mutex::default(),
+            is_terminal: self.is_terminal,
+            label: format!("{node}: "),
+        }
     }
 
     /// A line that stays.
     pub fn say(&self, text: &str) {
         let text = printable(text);
+        let text = format!("{}{text}", self.label);
         if self.is_terminal {
             // If it cannot be written, nobody reads it.
             let _ = self.all.println(text);
@@ -85,7 +107,7 @@ impl Display {
             if let Ok(style) = ProgressStyle::with_template("{prefix} [{bar:30}] {percent:>3} % {msg}") {
                 bar.set_style(style.progress_chars("=> "));
             }
-            bar.set_prefix(printable(table).into_owned());
+            bar.set_prefix(format!("{}{}", self.label, printable(table)));
             bar
         };
         bars.entry(table.to_owned()).or_insert_with(new).clone()
@@ -170,7 +192,8 @@ fn watch(node: &Node, table: &Table, pid: i32, display: &Display, is_over: &Atom
                 display.show(row);
             }
             let status = if blockers.is_empty() { command.unwrap_or_default() } else { blockers };
-            display.status.set_message(printable(&status).into_owned());
+            let label = if status.is_empty() { "" } else { &display.label };
+            display.status.set_message(format!("{label}{}", printable(&status)));
             continue;
         }
         // The seconds in it change all the time: the same sessions are named once.

@@ -6,11 +6,11 @@ use crate::program::{DATABASE, Program, run, start, value};
 use crate::{ORDERS, phase, shop};
 
 #[test]
-fn a_table_has_to_exist_and_the_node_has_to_be_named() {
+fn a_table_has_to_exist_and_so_has_the_node() {
     let [one, two] = ["one", "two"].map(shop);
     let program = Program::of(&[&one, &two]);
-    let refused = program.expect(2, &["migrate", "plan", ORDERS]);
-    refused.assert_error("the node is not specified");
+    // Of several nodes, all are meant. These have no classes.
+    program.expect(2, &["migrate", "plan", ORDERS]).assert_error("the node has no class");
     program.expect(0, &["migrate", "plan", ORDERS, "--on", "two"]);
     program
         .expect(2, &["migrate", "plan", ORDERS, "--on", "three"])

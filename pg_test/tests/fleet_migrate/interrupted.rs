@@ -8,7 +8,7 @@ use pg_test::Server;
 use crate::program::{DATABASE, Ended, Program, value, wait_until};
 use crate::{ORDERS, phase, shop};
 
-fn signal(child: &Child, signal: Signal) {
+pub fn signal(child: &Child, signal: Signal) {
     let process = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
     nix::sys::signal::kill(process, signal).unwrap();
 }

@@ -4,11 +4,15 @@
 mod bad_input;
 mod in_the_way;
 mod interrupted;
+mod pair;
 mod path;
 // Calls the program for the tests of the other commands, too.
 #[allow(dead_code)]
 #[path = "../fleet/program.rs"]
 mod program;
+mod together;
+mod together_bad_input;
+mod together_interrupted;
 
 use pg_test::Server;
 
