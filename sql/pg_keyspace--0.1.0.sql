@@ -1612,7 +1612,7 @@ CREATE FUNCTION keyspace_internal.key_migration_phase(migration oid) RETURNS tex
     AS 'MODULE_PATHNAME', 'key_migration_phase_at_once_wrapper';
 
 COMMENT ON FUNCTION keyspace_internal.key_migration_phase(oid) IS
-'part of the view key_migration_progress: key_migration_phase() of a table that may no longer exist; NULL if it is locked';
+'part of the view key_migration_progress: key_migration_phase() of a table that may no longer exist; NULL if it is locked, or can no longer be migrated';
 COMMENT ON FUNCTION @extschema@.key_migration_plan(regclass, name, text, text, name[], text, text, boolean, text, text, name, boolean, boolean) IS
 'show what migrating the key of a table would do to it and to every table that refers to it: findings, then each step with its lock, rows and statement; changes nothing';
 COMMENT ON FUNCTION @extschema@.key_migration_statements(regclass, text) IS
@@ -1928,7 +1928,7 @@ GRANT SELECT ON @extschema@.key_migration_log TO PUBLIC;
 COMMENT ON VIEW @extschema@.key_migration_progress IS
 'progress of each key migration of this database, with a row for each of its tables, and for each partition in place of a partitioned table';
 COMMENT ON COLUMN @extschema@.key_migration_progress.migration IS 'the table whose key is migrated';
-COMMENT ON COLUMN @extschema@.key_migration_progress.phase IS 'the last complete phase; NULL while a table is locked by another session';
+COMMENT ON COLUMN @extschema@.key_migration_progress.phase IS 'the last complete phase; NULL while a table is locked by another session, or if it was changed so that its key cannot be migrated any more';
 COMMENT ON COLUMN @extschema@.key_migration_progress.state IS 'running; waiting for a lock between two attempts; throttled by a limit; paused; or idle, if no procedure runs';
 COMMENT ON COLUMN @extschema@.key_migration_progress.table_name IS 'a table of the migration';
 COMMENT ON COLUMN @extschema@.key_migration_progress.filled_rows IS 'number of rows to which the backfill has given keys';

@@ -46,7 +46,7 @@ CREATE FUNCTION keyspace_internal.key_migration_phase(migration oid) RETURNS tex
     AS 'MODULE_PATHNAME', 'key_migration_phase_at_once_wrapper';
 
 COMMENT ON FUNCTION keyspace_internal.key_migration_phase(oid) IS
-'part of the view key_migration_progress: key_migration_phase() of a table that may no longer exist; NULL if it is locked';
+'part of the view key_migration_progress: key_migration_phase() of a table that may no longer exist; NULL if it is locked, or can no longer be migrated';
 COMMENT ON FUNCTION @extschema@.key_migration_plan(regclass, name, text, text, name[], text, text, boolean, text, text, name, boolean, boolean) IS
 'show what migrating the key of a table would do to it and to every table that refers to it: findings, then each step with its lock, rows and statement; changes nothing';
 COMMENT ON FUNCTION @extschema@.key_migration_statements(regclass, text) IS

@@ -102,7 +102,7 @@ GRANT SELECT ON @extschema@.key_migration_log TO PUBLIC;
 COMMENT ON VIEW @extschema@.key_migration_progress IS
 'progress of each key migration of this database, with a row for each of its tables, and for each partition in place of a partitioned table';
 COMMENT ON COLUMN @extschema@.key_migration_progress.migration IS 'the table whose key is migrated';
-COMMENT ON COLUMN @extschema@.key_migration_progress.phase IS 'the last complete phase; NULL while a table is locked by another session';
+COMMENT ON COLUMN @extschema@.key_migration_progress.phase IS 'the last complete phase; NULL while a table is locked by another session, or if it was changed so that its key cannot be migrated any more';
 COMMENT ON COLUMN @extschema@.key_migration_progress.state IS 'running; waiting for a lock between two attempts; throttled by a limit; paused; or idle, if no procedure runs';
 COMMENT ON COLUMN @extschema@.key_migration_progress.table_name IS 'a table of the migration';
 COMMENT ON COLUMN @extschema@.key_migration_progress.filled_rows IS 'number of rows to which the backfill has given keys';

@@ -350,22 +350,25 @@ pub(super) fn finalize(
             check_nothing_left(migration, scope, keep_old_ids)?;
             Ok(cutover::finalize(scope, keep_old_ids))
         },
-        |runner| {
-            for (statement, table) in [
-                ("UPDATE {} SET finalized_at = clock_timestamp() WHERE {own} AND relation = $3", MIGRATION),
-                ("DELETE FROM {} WHERE {own} AND migration = $3", KEY),
-                ("DELETE FROM {} WHERE {own} AND migration = $3", COLUMN),
-                ("DELETE FROM {} WHERE {own} AND migration = $3", TABLE),
-                ("DELETE FROM {} WHERE {own} AND migration = $3", MARK),
-            ] {
-                state::write(statement, table, runner.extension, runner.relation, [])?;
-            }
-            if !migration.options.nodes.is_empty() {
-                origin::drop_of(runner.relation);
-            }
-            Ok(())
-        },
+        |runner| store_end(runner, migration),
     )
+}
+
+/// Stores that a migration has ended.
+pub(super) fn store_end(runner: &Runner, migration: &Migration) -> Result<(), Failure> {
+    for (statement, table) in [
+        ("UPDATE {} SET finalized_at = clock_timestamp() WHERE {own} AND relation = $3", MIGRATION),
+        ("DELETE FROM {} WHERE {own} AND migration = $3", KEY),
+        ("DELETE FROM {} WHERE {own} AND migration = $3", COLUMN),
+        ("DELETE FROM {} WHERE {own} AND migration = $3", TABLE),
+        ("DELETE FROM {} WHERE {own} AND migration = $3", MARK),
+    ] {
+        state::write(statement, table, runner.extension, runner.relation, [])?;
+    }
+    if !migration.options.nodes.is_empty() {
+        origin::drop_of(runner.relation);
+    }
+    Ok(())
 }
 
 /// Refuses to end a migration if other objects still depend on the old columns.
@@ -466,7 +469,7 @@ fn forget_views(runner: &Runner) -> Result<(), Failure> {
 }
 
 /// Statements that evaluate no code of a table's owner.
-fn plain(statements: Vec<String>) -> Vec<Statement> {
+pub(super) fn plain(statements: Vec<String>) -> Vec<Statement> {
     statements.into_iter().map(Statement::from).collect()
 }
 
@@ -491,7 +494,7 @@ fn run(
 ///
 /// Other sessions wait meanwhile, so what was read before the locks counts if nothing has changed. The
 /// step is one of a migration on several nodes, whose other nodes must allow it.
-fn run_on(
+pub(super) fn run_on(
     runner: &mut Runner,
     migration: &Migration,
     (action, step): (&str, Option<NodeStep>),

@@ -46,6 +46,7 @@ mod key_type;
 mod limits;
 mod look_ahead;
 mod lookup;
+mod lost_old_ids;
 mod marks;
 mod move_identity;
 mod moved;

@@ -1,6 +1,5 @@
 //! The steps of a migration and those that are left. Nothing here changes anything.
 
-use keyspace::SqlState;
 use keyspace::migration::facts::{Reference, Table};
 use keyspace::migration::plan::{self, Plan};
 use keyspace::migration::step::{Lock, Runs, Step};
@@ -312,10 +311,8 @@ fn key_migration_phase(migration: pg_sys::Oid, fcinfo: pg_sys::FunctionCallInfo)
 }
 
 /// The same for the view `key_migration_progress`, which shows all migrations: NULL if a table is
-/// locked, without waiting.
-///
-/// # Errors
-/// 42704 if the table is not being migrated.
+/// locked, without waiting, or if it was changed so that its key cannot be migrated any more. The
+/// errors of one migration must not hide the others.
 #[pg_extern(sql = false)]
 fn key_migration_phase_at_once(
     migration: pg_sys::Oid,
@@ -327,7 +324,7 @@ fn key_migration_phase_at_once(
     });
     match phase {
         Ok(phase) => Some(phase.name()),
-        Err(Failure::Refused(error)) if error.sqlstate == SqlState::LockNotAvailable => None,
+        Err(Failure::Refused(_)) => None,
         Err(failure) => failure.raise(),
     }
 }
@@ -336,6 +333,8 @@ fn phase_of(migration: pg_sys::Oid, extension: Extension) -> Result<Phase, Failu
     let relation = state::migration_of(extension, migration)?;
     match state::load(extension, relation)? {
         Some(migration) if migration.is_finalized => Ok(Phase::Finalized),
+        // Known without the catalogs, from which a column may have been dropped.
+        Some(migration) if migration.options.cut_over => Ok(Phase::CutOver),
         Some(migration) => Ok(phase(&migration, &migration.plan(extension)?.1)),
         None => state::existing(extension, migration).map(|_| Phase::Planned),
     }

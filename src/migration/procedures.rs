@@ -18,6 +18,7 @@ use pgrx::prelude::*;
 use super::backfill::{Backfill, Outcome};
 use super::batch_error;
 use super::cutover::{self, Ignored};
+use super::lost_old_ids;
 use super::next_table;
 use super::nodes::origin::FillOrigin;
 use super::nodes::steps::{self as node_steps, Opening};
@@ -383,6 +384,9 @@ impl Progress {
             Task::RollBack if migration.options.cut_over => self.roll_back(&migration),
             Task::RollBack => self.remove(&migration),
             Task::Settle => settle::settle(&mut self.left, &mut self.runner, &migration),
+            Task::Finalize { keep_old_ids: true } if lost_old_ids::are_lost(&self.runner, &migration)? => {
+                lost_old_ids::end(&mut self.runner, &migration)
+            }
             // Compare in a separate transaction, so that its locks are released before exclusive
             // locks are acquired.
             Task::Finalize { keep_old_ids } if !std::mem::replace(&mut self.compared, true) => {

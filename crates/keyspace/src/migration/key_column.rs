@@ -44,13 +44,7 @@ pub(super) fn key_column<'a>(
             id.ok_or_else(|| not_alone(root, index))?
         }
     };
-    let column = root.column(number).ok_or_else(|| {
-        Error::new(
-            SqlState::UndefinedColumn,
-            format!("the key column of table {} no longer exists", in_message(&name)),
-        )
-        .hint("CALL key_migration_rollback() to end the migration.")
-    })?;
+    let column = root.column(number).ok_or_else(|| no_longer_exists(&name, options))?;
     let of_type = || {
         if root.primary_key().is_some_and(|primary| is_in(primary, number)) {
             return format!(
@@ -85,6 +79,17 @@ pub(super) fn key_column<'a>(
             .detail("Only keys of type smallint or integer can become bigint."));
     }
     Ok(column)
+}
+
+fn no_longer_exists(name: &str, options: &Options) -> Error {
+    if options.cut_over {
+        let message = format!("the old ids of table {} no longer exist", in_message(name));
+        return Error::new(SqlState::UndefinedColumn, message)
+            .detail("Without them, the migration can neither be rolled back nor compared.")
+            .hint("CALL key_migration_finalize() with keep_old_ids => true to end it.");
+    }
+    let message = format!("the key column of table {} no longer exists", in_message(name));
+    Error::new(SqlState::UndefinedColumn, message).hint("CALL key_migration_rollback() to end the migration.")
 }
 
 /// The column by which rows are referred to. It need not be that of the primary key: a table can have

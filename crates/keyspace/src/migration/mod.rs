@@ -32,6 +32,7 @@
 //! | [`settle`] | what is left after a cut-over or its rollback |
 //! | `statistics`, [`verify`] | statistics and comparisons before a cut-over |
 //! | [`cutover`] | cut-over, rollback and finalization |
+//! | [`lost_old_ids`] | the end of a migration whose old ids were dropped after its cut-over |
 //! | [`cutover_view`] | the cut-over by views, and its change to one by names |
 //! | [`nodes`] | the same migration on nodes that replicate to each other |
 //! | [`old_id`], [`numeric`] | old ids of every type, and how SQL writes them; those of type `numeric` |
@@ -82,6 +83,7 @@ mod lacking_old_ids;
 pub mod limits;
 pub mod live_triggers;
 mod lookup_index;
+pub mod lost_old_ids;
 pub mod member;
 pub mod missed;
 #[cfg(test)]
