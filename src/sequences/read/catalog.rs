@@ -4,6 +4,7 @@ use std::cell::{Cell, OnceCell};
 use std::collections::btree_map::Entry::{Occupied, Vacant};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use keyspace::sequences::discovery::ByName;
 use keyspace::sequences::{Carrier, ColumnName, Draw, Limits, NumberType};
 use keyspace::sql::in_message;
 use keyspace::{Error, SqlState};
@@ -11,7 +12,7 @@ use pgrx::prelude::*;
 use pgrx::spi::{SpiHeapTupleData, SpiResult};
 
 use crate::encoding::{ServerText, decoded, from_server_bytes};
-use crate::sequences::read::defaults::{ByName, Defaults, Role, expression, function_label};
+use crate::sequences::read::defaults::{Defaults, Role, function_label};
 use crate::sequences::read::feeds::Feed;
 use crate::sequences::read::limits;
 use crate::sequences::read::mentions::{Connected, Mentions};
@@ -181,7 +182,7 @@ impl Column {
         default: &[u8],
         sequence: pg_sys::Oid,
         mentions: &Mentions,
-        defaults: &Defaults,
+        defaults: Defaults,
     ) {
         let place = |feed: Feed| (feed.relation.to_u32(), feed.attribute);
         let own = (self.relation_oid.to_u32(), self.attribute);
@@ -226,7 +227,7 @@ impl Column {
 /// triggers set, and columns that the caller has named (traps S27, S28, S29, faults B02, B03).
 pub(crate) fn entries(selection: &Selection, extension: Extension) -> SpiResult<Vec<Entry>> {
     let carriers = position_replication::carriers()?;
-    let mut defaults = Defaults::new(extension);
+    let defaults = Defaults::new(extension);
     let read;
     let mentions = match selection.prepared() {
         Some(prepared) => &prepared.mentions,
@@ -252,9 +253,9 @@ pub(crate) fn entries(selection: &Selection, extension: Extension) -> SpiResult<
                 Vacant(new) => new.insert(entry(&row, oid, &carriers)?),
             };
             if let Some(relation_oid) = row.get(7)? {
-                let mut column = column(&row, relation_oid, oid, &connected, &mut defaults)?;
+                let mut column = column(&row, relation_oid, oid, &connected, defaults)?;
                 if let Some(default) = row.get::<Vec<u8>>(21)?.filter(|_| !column.given) {
-                    column.see_other_default(&default, oid, mentions, &defaults);
+                    column.see_other_default(&default, oid, mentions, defaults);
                 }
                 entry.columns.push(column);
             }
@@ -356,7 +357,7 @@ fn column(
     relation_oid: pg_sys::Oid,
     sequence: pg_sys::Oid,
     connected: &HashMap<(u32, u32, i16), &Connected>,
-    defaults: &mut Defaults,
+    defaults: Defaults,
 ) -> SpiResult<Column> {
     let (relation, column) = (text(row, 9)?, text(row, 10)?);
     let name = format!("{relation}.{column}");
@@ -368,7 +369,7 @@ fn column(
     let connected = connected.get(&key(feed)).filter(|_| found);
     let draw = match &default {
         _ if row.get(16)? != Some(true) => Draw::NotAllowed,
-        Some(default) if !given => defaults.draw(&expression(default), ByName::Oid(sequence)),
+        Some(default) if !given => defaults.draw(default, ByName::Oid(sequence.to_u32())),
         // Identity columns, and columns that own a sequence but have no default.
         _ => connected.map_or(Draw::Nextval, |connected| connected.draw),
     };

@@ -6,13 +6,15 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use keyspace::sequences::discovery::{Composition, Constant, Reference, Target, Use, constants, pieces};
+use keyspace::sequences::discovery::{
+    ByName, Composition, Constant, Reference, Target, Use, constants, pieces,
+};
 use keyspace::sequences::{ColumnName, Draw};
 use pgrx::check_for_interrupts;
 use pgrx::prelude::*;
 use pgrx::spi::SpiResult;
 
-use crate::sequences::read::defaults::{ByName, Defaults, Role, expression, function_label};
+use crate::sequences::read::defaults::{Defaults, Role, function_label};
 use crate::sequences::read::feeds::Feed;
 use crate::sequences::read::sequence_names::SequenceNames;
 use crate::sequences::read::texts::{
@@ -307,7 +309,7 @@ impl Finder<'_> {
 
     /// A default that names a sequence as text.
     fn see_default(&mut self, default: &TextDefault) -> SpiResult<()> {
-        let draw = self.reader.draw(&expression(&default.expression), ByName::Text);
+        let draw = self.reader.draw(&default.expression, ByName::Text);
         let owners = [default.owner; 2];
         for named in self.named(&default.expression, &default.schema, default.owner)? {
             match named {

@@ -34,7 +34,7 @@ pub fn constants(expression: &[u8]) -> Vec<Constant> {
     // For each node that is open: the function, if it is a call.
     let mut open: Vec<Option<u32>> = Vec::new();
     let mut type_oid = 0;
-    let mut words = Words { text: expression, at: 0 };
+    let mut words = Words::of(expression);
     while let Some(word) = words.next() {
         match word {
             b"{" => open.push(None),
@@ -52,9 +52,7 @@ pub fn constants(expression: &[u8]) -> Vec<Constant> {
                 type_oid = value.and_then(|value| u32::try_from(value).ok()).unwrap_or(0);
             }
             b":constvalue" => {
-                // The length, or <> for NULL.
-                let Some(_) = words.next().and_then(number) else { continue };
-                let bytes = words.by_ref().skip(1).map_while(number).map(|byte| byte as u8).collect();
+                let Some(bytes) = bytes(&mut words) else { continue };
                 let calls = open.iter().rev().copied().flatten().collect();
                 found.push(Constant { type_oid, bytes, calls });
             }
@@ -66,7 +64,7 @@ pub fn constants(expression: &[u8]) -> Vec<Constant> {
 
 /// The functions that an expression calls, also as operators.
 pub fn functions(expression: &[u8]) -> Vec<u32> {
-    let mut words = Words { text: expression, at: 0 };
+    let mut words = Words::of(expression);
     let mut found = Vec::new();
     while let Some(word) = words.next() {
         if matches!(word, b":funcid" | b":opfuncid") {
@@ -77,14 +75,29 @@ pub fn functions(expression: &[u8]) -> Vec<u32> {
     found
 }
 
-fn number(word: &[u8]) -> Option<i64> {
+/// The bytes of a constant, `4 [ 27 64 0 0 0 0 0 0 ]`; `None` for NULL.
+pub(super) fn bytes(words: &mut Words<'_>) -> Option<Vec<u8>> {
+    // The length, or <> for NULL.
+    words.next().and_then(number)?;
+    // A byte is written with or without a sign, as the compiler of the server reads it.
+    Some(words.skip(1).map_while(number).map(|byte| byte as u8).collect())
+}
+
+pub(super) fn number(word: &[u8]) -> Option<i64> {
     std::str::from_utf8(word).ok()?.parse().ok()
 }
 
 /// The words of the text; braces and parentheses are words of their own.
-struct Words<'a> {
+#[derive(Clone, Copy)]
+pub(super) struct Words<'a> {
     text: &'a [u8],
     at: usize,
+}
+
+impl<'a> Words<'a> {
+    pub(super) const fn of(text: &'a [u8]) -> Self {
+        Self { text, at: 0 }
+    }
 }
 
 impl<'a> Iterator for Words<'a> {

@@ -6,6 +6,7 @@
 //! a name in a default. It is read here without PostgreSQL, as bytes, since the names in it are in
 //! the encoding of the database, which is a superset of ASCII.
 
+pub mod draw;
 pub mod drawn;
 pub mod expression;
 pub mod names;
@@ -18,6 +19,7 @@ mod sequence_argument;
 pub mod source;
 pub mod tokens;
 
+pub use draw::{ByName, draw};
 pub use drawn::{Target, Use};
 pub use expression::{Constant, constants, functions};
 pub use names::{Composition, QualifiedName, pieces};
