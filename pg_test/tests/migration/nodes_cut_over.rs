@@ -325,3 +325,46 @@ fn fault_d05_writers_go_on_without_a_cut_over_once_all_nodes_know() {
         create(client);
     }
 }
+
+#[test]
+fn fault_d05_a_node_that_wants_to_open_follows_one_that_has_cut_over() {
+    let pair = Pair::start(30);
+    let mut clients = pair.clients();
+    verify(&pair, &mut clients);
+    pair.catch_up();
+    for client in &mut clients {
+        call(client, "close('orders')").unwrap();
+    }
+    pair.wait_until_applied();
+    exchange(&mut clients);
+    exchange(&mut clients);
+    // The first node does not know of it yet, and relies on the writers of the second one.
+    call(&mut clients[1], "open('orders')").unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while let Err(error) = call(&mut clients[0], "cutover('orders')") {
+        let refusal = error.as_db_error().unwrap();
+        assert!(refusal.detail().unwrap_or_default().contains("must have arrived"), "{refusal:?}");
+        assert!(Instant::now() < deadline, "{refusal:?}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    clients[0].batch_execute("INSERT INTO orders (total) VALUES (77)").unwrap();
+    exchange(&mut clients);
+    let error = call(&mut clients[1], "open('orders')").unwrap_err();
+    let refusal = error.as_db_error().unwrap();
+    assert_eq!(refusal.code().code(), "55000");
+    assert_eq!(
+        refusal.hint(),
+        Some("Node 1 relied on the writers of this node. Take the step of node 1 here, too.")
+    );
+    clients[1].batch_execute("SET lock_timeout = '100 ms'").unwrap();
+    assert!(clients[1].batch_execute("INSERT INTO orders (total) VALUES (78)").is_err());
+    clients[1].batch_execute("RESET lock_timeout").unwrap();
+    until_allowed(&mut clients, "cutover('orders')", &[1]);
+    clients[1].batch_execute("INSERT INTO orders (total) VALUES (78)").unwrap();
+    pair.method.reconnect(&pair.both(), DATABASE).unwrap();
+    assert_same(&pair, &mut clients, &[], "after the cut-over");
+    for client in &mut clients {
+        assert_eq!(number(client, "SELECT count(*) FROM orders WHERE total IN (77, 78)"), 2);
+        assert_eq!(wrong(client), Vec::<String>::new());
+    }
+}

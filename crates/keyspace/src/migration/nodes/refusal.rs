@@ -133,10 +133,10 @@ impl Refusal {
             Self::NotClosed => "Its writers do not wait.".to_owned(),
             Self::NotWithdrawing => "It has not announced that its writers go on.".to_owned(),
         };
-        Error::new(SqlState::ObjectNotInPrerequisiteState, message).detail(detail).hint(self.hint())
+        Error::new(SqlState::ObjectNotInPrerequisiteState, message).detail(detail).hint(self.hint(step))
     }
 
-    fn hint(self) -> String {
+    fn hint(self, step: NodeStep) -> String {
         let pass = |node: i32| {
             format!("pass key_migration_node_state() of node {node} to key_migration_add_peers() here")
         };
@@ -149,6 +149,11 @@ impl Refusal {
             ),
             Self::NotFilled { node } => format!("Run the backfill on node {node}, then {}.", pass(node)),
             Self::NotCompared { node } => format!("Compare the rows on node {node}, then {}.", pass(node)),
+            Self::OutOfStep { node, .. } if step == NodeStep::Open => {
+                format!(
+                    "Node {node} relied on the writers of this node. Take the step of node {node} here, too."
+                )
+            }
             Self::OutOfStep { node, .. } => {
                 format!("Take the same step on node {node} or, if this was done, {}.", pass(node))
             }

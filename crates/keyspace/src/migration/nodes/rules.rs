@@ -188,7 +188,9 @@ pub fn check_confirmed(
     if !step.leaves(own.form) {
         return Ok(());
     }
-    let Some(required) = own.last_of_form() else { return Err(Refusal::NotClosedYet) };
+    // Its own writers wait until it opens, whatever it has announced: so it can follow a node that has
+    // relied on them.
+    let Some(required) = own.closed else { return Err(Refusal::NotClosedYet) };
     let is_behind = |confirmed: Option<Position>| confirmed.is_none_or(|confirmed| confirmed < required);
     let mut behind = confirmed.iter().filter(|(peer, _)| peer.progress.round == own.round);
     match behind.find(|(_, confirmed)| is_behind(*confirmed)) {

@@ -217,14 +217,26 @@ fn a_change_waits_until_the_others_have_confirmed_the_former_form() {
     assert_eq!(check(cut_over, closed, None), behind(None));
     assert_eq!(check(cut_over, closed, Some(Position(5))), behind(Some(Position(5))));
     assert_eq!(check(cut_over, closed, Some(Position(6))), Ok(()));
-    // It announces that its writers go on.
+    // It announces that its writers go on, but they still wait: it can follow a node that has changed.
     let withdrawing = closed.after(NodeStep::Withdraw, Position(8), 9);
-    assert_eq!(check(cut_over, withdrawing, Some(Position(9))), Err(Refusal::NotClosedYet));
+    assert_eq!(check(cut_over, withdrawing, Some(Position(5))), behind(Some(Position(5))));
+    assert_eq!(check(cut_over, withdrawing, Some(Position(6))), Ok(()));
     // Rows that the next form accepts, too, need nothing.
     assert_eq!(check(NodeStep::Change(Form::OldIds), Progress::default(), None), Ok(()));
     // A node that has changed has confirmed it before.
     let before = peer.progress;
     peer.progress = before.after_confirmed(cut_over, Position(10), 11);
+    let own_progress = |step, progress| {
+        let asking = Own { node: 1, nodes: &own.nodes, progress, clock: own.clock };
+        super::check(step, &asking, &[peer.as_peer_of(&own)])
+    };
+    let error = own_progress(NodeStep::Open, withdrawing).unwrap_err().error(1, NodeStep::Open);
+    assert_eq!(
+        error.hint.unwrap(),
+        "Node 2 relied on the writers of this node. Take the step of node 2 here, too."
+    );
+    assert_eq!(own_progress(cut_over, withdrawing), Ok(()));
+    assert_eq!(check_confirmed(cut_over, &withdrawing, &[(peer.as_peer_of(&own), None)]), Ok(()));
     assert_eq!(check_confirmed(cut_over, &closed, &[(peer.as_peer_of(&own), None)]), Ok(()));
     assert_eq!(peer.progress.entered, Position(4));
     assert_eq!(own.confirmed_by(&peer), Some(Position(16)));
