@@ -109,6 +109,12 @@ fn trap_m22_keys_that_differ_are_corrected() {
     });
     crate::interrupted::signal(&begun, nix::sys::signal::Signal::SIGKILL);
     begun.wait_with_output().unwrap();
+    // A server notices within two seconds that the program is gone.
+    crate::program::wait_until("the end of its sessions", || {
+        let ended =
+            "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE application_name LIKE 'pg_keyspace%')";
+        pair.each::<bool>(ended) == [true; 2]
+    });
     let other = pair.servers[1].connect(crate::program::DATABASE);
     other
         .unwrap()

@@ -6,7 +6,7 @@ use pg_test::load;
 use pg_test::replication::Method;
 use postgres::Client;
 
-use crate::nodes::{NAMES, Pair, create, create_on, exchange, rows, when_ready};
+use crate::nodes::{NAMES, Pair, create, create_on, exchange, is_of_read_build, rows, when_ready};
 use crate::{DATABASE, connect_when_up, number, wrong};
 
 /// The orders that exist before the migration.
@@ -108,6 +108,9 @@ pub(crate) fn writer<const N: usize>(pair: &Pair<N>, at: usize) -> load::Session
                 match client.batch_execute(&statement) {
                     Ok(()) => break,
                     Err(error) if error.code().is_some_and(|code| code.code() == "40001") => again += 1,
+                    Err(error) if is_of_read_build(pair.method, &error) => {
+                        std::thread::sleep(Duration::from_millis(10));
+                    }
                     Err(error) => return Err(error.into()),
                 }
             }
